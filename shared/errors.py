@@ -1,0 +1,79 @@
+"""Every failure that a user can meet and mend, as one tree.
+
+    ShardfitError               exit status 1, one message, no traceback
+    ├── SourceError             the CSV that was given: missing, unreadable, or not a CSV
+    │   └── RejectedError       more bad records than --max-rejected allows
+    ├── ContractError           a dataset on disk is not what its manifest or the layout says
+    ├── TargetError             the place to write to: taken, full, or read-only
+    ├── ConfigError             an option or argument that cannot be meant
+    ├── ModelError              the model, its code or its numbers: a bad --model, a NaN loss
+    └── WorkerError             a process that reads shards died or is stuck, again and again
+
+A bug is anything else, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class ShardfitError(Exception):
+    """An expected failure: says where, what was expected, what was found, and what to do."""
+
+    def __init__(
+        self, where: object, *, expected: str = "", found: str = "", hint: str = ""
+    ) -> None:
+        """Compose the message.
+
+        Args:
+            where: the file, record, column or option at fault.
+            expected: what should have been there.
+            found: what was there.
+            hint: what to do about it.
+        """
+        facts = ", ".join(
+            part
+            for part in (expected and f"expected {expected}", found and f"found {found}")
+            if part
+        )
+        super().__init__(
+            "; ".join(part for part in (f"{where}: {facts}" if facts else str(where), hint) if part)
+        )
+        self.where, self.expected, self.found, self.hint = where, expected, found, hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions with keyword-only arguments do not pickle by themselves, and
+        # these must travel home from workers.
+        return _rebuild, (type(self), str(self.where), self.expected, self.found, self.hint)
+
+
+def _rebuild(
+    kind: type[ShardfitError], where: str, expected: str, found: str, hint: str
+) -> ShardfitError:
+    return kind(where, expected=expected, found=found, hint=hint)
+
+
+class SourceError(ShardfitError):
+    """The CSV that was given is missing, unreadable, or not a CSV."""
+
+
+class RejectedError(SourceError):
+    """More bad records than the run was told to accept."""
+
+
+class ContractError(ShardfitError):
+    """A dataset on disk is not what its manifest or the layout says."""
+
+
+class TargetError(ShardfitError):
+    """The place to write to is taken, full, or read-only."""
+
+
+class ConfigError(ShardfitError):
+    """An option or argument that cannot be meant."""
+
+
+class ModelError(ShardfitError):
+    """The model, its code or its numbers are at fault."""
+
+
+class WorkerError(ShardfitError):
+    """A process that reads shards died or is stuck, again and again."""

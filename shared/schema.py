@@ -1,0 +1,68 @@
+"""The schema of a table: what the profile found in each column, over all records."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class ColumnType(StrEnum):
+    """The narrowest type that every present value of a column has.
+
+    A field is *missing* when it is empty, or, in columns of every type but text, when it is one
+    of `shared.values.MISSING_MARKERS`.
+    """
+
+    EMPTY = "empty"  # every field is missing
+    INTEGER = "integer"  # fits 64 bits; 0012 is text, for its zeros mean something
+    NUMBER = "number"
+    BOOLEAN = "boolean"  # true/false in the usual spellings; 0/1 is integer
+    TIMESTAMP = "timestamp"  # ISO 8601 without a zone: 2025-04-01, 2025-04-01 12:30[:00[.000]]
+    TEXT = "text"
+
+
+class TopValue(msgspec.Struct, frozen=True, array_like=True):
+    """A value, as the source spells it, and how many records have it."""
+
+    value: str
+    count: int
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """The profile of one column, over all good records of all sides.
+
+    Attributes:
+        name: as in the header; may be empty, never twice in one table.
+        type: narrowest type of all present values.
+        missing: number of records whose field is missing.
+        missing_markers: spellings, besides the empty field, that stand for a missing value here.
+        minimum, maximum: of the present values; text for timestamp and text columns.
+            None where no value is present.
+        mean, variance: of the present values of integer and number columns (the variance is that
+            of the population, divided by n); None for other types.
+        distinct: number of different present values.
+        distinct_exact: whether `distinct` was counted; if not, it is an estimate with a standard
+            error of 1.6 %.
+        top: the most frequent values, most frequent first, ties in the order of the text.
+            Holds all of them where there are few (`top_is_complete`).
+        top_exact: whether the counts in `top` were counted; if not, they are lower bounds.
+    """
+
+    name: str
+    type: ColumnType
+    missing: int
+    missing_markers: tuple[str, ...] = ()
+    minimum: int | float | str | None = None
+    maximum: int | float | str | None = None
+    mean: float | None = None
+    variance: float | None = None
+    distinct: int = 0
+    distinct_exact: bool = True
+    top: tuple[TopValue, ...] = ()
+    top_exact: bool = True
+
+    @property
+    def top_is_complete(self) -> bool:
+        """Whether `top` lists every value of the column."""
+        return self.distinct_exact and self.top_exact and len(self.top) == self.distinct
