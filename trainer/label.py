@@ -1,0 +1,196 @@
+"""The label: which column is to be predicted, and what kind of task that makes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from shared.errors import ConfigError
+from shared.schema import Column, ColumnType
+
+Task = Literal["binary", "multiclass", "regression"]
+ClassWeight = Literal["balanced"] | Mapping[str, float]
+
+# With `--task auto`, an integer label of more values than this is a quantity, not a class.
+# No measured reason: ratings have 5 or 10, hours 24.
+MAX_INTEGER_CLASSES = 20
+
+_NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER)
+
+
+class LabelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What is predicted, and how its fields become numbers.
+
+    Attributes:
+        column: name of the column.
+        task: binary, multiclass or regression.
+        reading: how a field is compared with the classes: as a number ("1.0" is "1"), as text, or
+            as a boolean ("True" is "true").
+        classes: of a classification, in ascending order. Of two, the second is the positive one:
+            what the model gives is its probability.
+        counts: number of records of each class.
+        weights: weight of the records of each class in the loss; empty if all weigh the same.
+        mean, std: of a regression's label. The net is trained on (label - mean) / std.
+    """
+
+    column: str
+    task: Task
+    reading: Literal["number", "text", "boolean"]
+    classes: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
+    mean: float = 0.0
+    std: float = 1.0
+
+    @property
+    def outputs(self) -> int:
+        """Number of values that the model gives for a record."""
+        return len(self.classes) if self.task == "multiclass" else 1
+
+
+def derive_label(
+    column: Column,
+    *,
+    task: Task | Literal["auto"] = "auto",
+    class_weight: ClassWeight | None = None,
+) -> LabelSpec:
+    """Decide the task from the profile of the label's column.
+
+    With `auto`: two values make a binary task; text, booleans and up to 20 different integers a
+    multi-class one; other numbers a regression.
+
+    Raises:
+        ConfigError: the column cannot be a label, or not one for this task.
+    """
+    where = f"--label {column.name}"
+    _check_usable(column, where)
+    if task == "auto":
+        task = _guess_task(column, where)
+    if task == "regression":
+        return _regression(column, where, class_weight)
+    return _classification(column, task, where, class_weight)
+
+
+def _check_usable(column: Column, where: str) -> None:
+    if column.type is ColumnType.TIMESTAMP:
+        raise ConfigError(
+            where,
+            expected="classes or numbers",
+            found="timestamps",
+            hint="turn them into a number, such as days since a date, before splitting",
+        )
+    if column.distinct == 0:
+        raise ConfigError(where, found="no value at all", hint="choose another label")
+    if column.missing:
+        raise ConfigError(
+            where,
+            expected="a value in every record",
+            found=f"{column.missing:,} records without one",
+            hint="remove these records, or give them a value, before splitting",
+        )
+    if column.distinct == 1:
+        only = f" ({column.top[0].value})" if column.top else ""
+        raise ConfigError(
+            where,
+            expected="two values or more",
+            found=f"the same value{only} in every record",
+            hint="there is nothing to learn: choose another label, or another source",
+        )
+
+
+def _guess_task(column: Column, where: str) -> Task:
+    if column.distinct == 2 and column.top_is_complete:
+        return "binary"
+    if column.type is ColumnType.NUMBER:
+        return "regression"
+    if column.type is ColumnType.INTEGER:
+        few = column.top_is_complete and column.distinct <= MAX_INTEGER_CLASSES
+        return "multiclass" if few else "regression"
+    if not column.top_is_complete:
+        _refuse_many_classes(column, where)
+    return "multiclass"
+
+
+def _refuse_many_classes(column: Column, where: str) -> None:
+    raise ConfigError(
+        where,
+        expected="few classes",
+        found=f"{column.distinct:,} different values",
+        hint="choose another label, or group its values before splitting",
+    )
+
+
+def _regression(column: Column, where: str, class_weight: ClassWeight | None) -> LabelSpec:
+    if column.type not in _NUMERIC or column.mean is None or column.variance is None:
+        raise ConfigError(
+            where,
+            expected="numbers for --task regression",
+            found=f"{column.type} values such as {column.minimum!r}",
+            hint="use --task auto, or choose another label",
+        )
+    if class_weight is not None:
+        raise ConfigError("--class-weight", found="a regression, which has no classes")
+    std = math.sqrt(column.variance)
+    if not (math.isfinite(column.mean) and math.isfinite(std) and std > 0):
+        raise ConfigError(
+            where,
+            expected="numbers of a finite variance",
+            found=f"values from {column.minimum} to {column.maximum}",
+            hint="rescale the label before splitting",
+        )
+    return LabelSpec(
+        column=column.name, task="regression", reading="number", mean=column.mean, std=std
+    )
+
+
+def _classification(
+    column: Column, task: Task, where: str, class_weight: ClassWeight | None
+) -> LabelSpec:
+    if not column.top_is_complete:
+        _refuse_many_classes(column, where)
+    counts: dict[str, int] = {}
+    for top in column.top:
+        name = top.value.lower() if column.type is ColumnType.BOOLEAN else top.value
+        counts[name] = counts.get(name, 0) + top.count
+    numeric = column.type in _NUMERIC
+    classes = sorted(counts, key=float if numeric else str)
+    if task == "binary" and len(classes) != 2:
+        raise ConfigError(
+            where,
+            expected="two values for --task binary",
+            found=f"{len(classes):,}: {', '.join(classes[:5])}{', …' if len(classes) > 5 else ''}",
+            hint="use --task multiclass",
+        )
+    per_class = tuple(counts[name] for name in classes)
+    return LabelSpec(
+        column=column.name,
+        task=task,
+        reading="number" if numeric else "boolean" if column.type is ColumnType.BOOLEAN else "text",
+        classes=tuple(classes),
+        counts=per_class,
+        weights=_weights(classes, per_class, class_weight),
+    )
+
+
+def _weights(
+    classes: list[str], counts: tuple[int, ...], class_weight: ClassWeight | None
+) -> tuple[float, ...]:
+    """Return a weight for each class; `balanced` makes all classes weigh the same in the loss.
+
+    n / (k * count), for n records of k classes (King, Zeng: Logistic regression in rare events
+    data, 2001), so that the mean weight of a record is 1.
+    """
+    if class_weight is None:
+        return ()
+    if isinstance(class_weight, str):
+        return tuple(sum(counts) / (len(classes) * count) for count in counts)
+    if unknown := sorted(set(class_weight) - set(classes)):
+        raise ConfigError(
+            f"--class-weight {unknown[0]}",
+            expected=f"one of the classes {', '.join(classes[:20])}",
+            found="no such class",
+        )
+    return tuple(class_weight.get(name, 1.0) for name in classes)
