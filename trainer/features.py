@@ -127,7 +127,8 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def indicated(self) -> list[Number | Timestamp]:
         """The features that have a missing indicator, in the order of these in X."""
-        return [f for f in (*self.numeric, *self.temporal) if f.indicator]
+        features: list[Number | Timestamp] = [*self.numeric, *self.temporal]
+        return [feature for feature in features if feature.indicator]
 
     @property
     def categorical(self) -> list[Vocabulary | Hashed]:

@@ -1,0 +1,201 @@
+"""From the bytes of a shard to the arrays of a batch, with NumPy and Arrow alone.
+
+This runs in the worker processes, which import neither Keras nor TensorFlow.
+Shapes: B records, F features, C classes, N numbers (see `trainer.features`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import farmhash
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.values import MISSING_MARKERS
+from trainer.features import FeatureSpec, Hashed, Vocabulary
+from trainer.read import column_types, misfit, read_records
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+DAY_S = 86_400
+YEAR_DAYS = 365.2425
+# The length of "2025-04-01 12:30:05"; what follows is a fraction of a second.
+TIMESTAMP_LENGTH = 19
+
+_MISSING = pa.array(["", *MISSING_MARKERS])
+
+
+class Batch(NamedTuple):
+    """The arrays of one shard.
+
+    Attributes:
+        x: features, shape (B, F).
+        y: labels, shape (B,): 1 for the positive class, or a standardised number; of several
+            classes one-hot, shape (B, C).
+        weights: weight of each record, shape (B,); None if all weigh the same.
+    """
+
+    x: Float32
+    y: Float32
+    weights: Float32 | None
+
+
+class Encoder:
+    """Turns records into arrays, as a spec says.
+
+    Its methods raise `ContractError` as `trainer.read.read_records` does.
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        """Prepare what does not change from shard to shard."""
+        self.spec = spec
+        self.types = column_types(spec, label=True)
+        numbers = spec.numeric
+        # Shape (N, 1), to be broadcast over records.
+        self._fill = np.array([f.fill for f in numbers], np.float64)[:, np.newaxis]
+        self._mean = np.array([f.mean for f in numbers], np.float64)[:, np.newaxis]
+        self._std = np.array([f.std for f in numbers], np.float64)[:, np.newaxis]
+        self._indicated = [i for i, f in enumerate(numbers) if f.indicator]
+        self._vocabularies = {
+            f.column: pa.array(["", *f.values])
+            for f in spec.categorical
+            if isinstance(f, Vocabulary)
+        }
+        self._class_weights = np.array(spec.label.weights, np.float32)
+        classes = spec.label.classes
+        numeric = spec.label.reading == "number"
+        self._number_classes = np.array(classes if numeric else (), np.float64)
+        self._text_classes = pa.array(classes, pa.string())
+
+    def encode_csv(self, data: bytes) -> Batch:
+        """Encode the records of one shard; the first record of `data` is the header."""
+        table = read_records(data, self.types)
+        y, weights = self.encode_label(table.column(self.spec.label.column))
+        return Batch(self.encode_columns(table), y, weights)
+
+    def encode_columns(self, table: pa.Table | pa.RecordBatch) -> Float32:
+        """Encode the features of records, read as `column_types` says; shape (B, F)."""
+        spec = self.spec
+        x = np.empty((table.num_rows, spec.width), np.float32)
+        numbers, missing = self._encode_numbers(table)
+        x[:, : len(numbers)] = numbers.T
+        indicators: list[Bool] = [missing[i] for i in self._indicated]
+        waves: list[Float64] = []
+        for stamp in spec.temporal:
+            unknown, columns = _encode_timestamps(stamp.column, _text(table, stamp.column))
+            if stamp.indicator:
+                indicators.append(unknown)
+            waves.extend(columns)
+        indexes = [self._encode_category(f, _text(table, f.column)) for f in spec.categorical]
+        for offset, column in enumerate((*indicators, *waves, *indexes), start=len(numbers)):
+            x[:, offset] = column
+        return x
+
+    def _encode_numbers(self, table: pa.Table | pa.RecordBatch) -> tuple[Float64, Bool]:
+        """Return the standardised numbers and where they are missing, both of shape (N, B)."""
+        numbers = np.empty((len(self.spec.numeric), table.num_rows), np.float64)
+        for row, feature in zip(numbers, self.spec.numeric, strict=True):
+            row[:] = _whole(table.column(feature.column)).to_numpy(zero_copy_only=False)
+        # Infinity is what some programs write for "unknown"; the profile counts it as missing.
+        missing = ~np.isfinite(numbers)
+        np.copyto(numbers, self._fill, where=missing)
+        # In float64: a large mean with a small deviation would leave few digits in float32.
+        numbers -= self._mean
+        numbers /= self._std
+        return numbers, missing
+
+    def _encode_category(self, feature: Vocabulary | Hashed, text: pa.StringArray) -> Int64:
+        if isinstance(feature, Hashed):
+            return _hash_texts(text, feature.bins)
+        found = pc.index_in(text, value_set=self._vocabularies[feature.column]).fill_null(-1)
+        index: Int64 = found.to_numpy().astype(np.int64) + 1
+        # So far 0 is unknown and 1 missing; a `Vocabulary` has them the other way round.
+        index[index < 2] ^= 1
+        return index
+
+    def encode_label(self, column: pa.ChunkedArray) -> tuple[Float32, Float32 | None]:
+        """Encode the labels of B records; returns `y` and `weights` of a `Batch`."""
+        label = self.spec.label
+        if label.task == "regression":
+            numbers = self._label_numbers(column)
+            return ((numbers - label.mean) / label.std).astype(np.float32), None
+        index = self._class_indexes(column)
+        weights = self._class_weights[index] if label.weights else None
+        if label.task == "binary":
+            return index.astype(np.float32), weights
+        return np.eye(len(label.classes), dtype=np.float32)[index], weights
+
+    def _label_numbers(self, column: pa.ChunkedArray) -> Float64:
+        numbers: Float64 = _whole(column).to_numpy(zero_copy_only=False)
+        finite = np.isfinite(numbers)
+        if not finite.all():
+            raise misfit(self.spec.label.column, "a number", column[int(finite.argmin())].as_py())
+        return numbers
+
+    def _class_indexes(self, column: pa.ChunkedArray) -> Int64:
+        label = self.spec.label
+        index: Int64
+        if label.reading == "number":
+            numbers = self._label_numbers(column)
+            index = np.searchsorted(self._number_classes, numbers) % len(label.classes)
+            known = self._number_classes[index] == numbers
+        else:
+            text = _whole(column)
+            if label.reading == "boolean":
+                text = pc.utf8_lower(text)
+            found = pc.index_in(text, value_set=self._text_classes)
+            known = found.is_valid().to_numpy(zero_copy_only=False)
+            index = found.fill_null(0).to_numpy().astype(np.int64)
+        if not known.all():
+            first = column[int(known.argmin())].as_py()
+            raise misfit(label.column, f"one of {', '.join(label.classes[:20])}", first)
+        return index
+
+
+def _encode_timestamps(name: str, text: pa.StringArray) -> tuple[Bool, list[Float64]]:
+    """Return where timestamps are missing, shape (B,), and the six `WAVES`, of shape (B,) each."""
+    missing: Bool = pc.is_in(text, value_set=_MISSING).to_numpy(zero_copy_only=False)
+    text = pc.if_else(missing, None, pc.utf8_slice_codeunits(text, 0, TIMESTAMP_LENGTH))
+    try:
+        stamps = pc.cast(text, pa.timestamp("s"))
+    except pa.ArrowInvalid as error:
+        raise misfit(name, "timestamps", str(error)) from None
+    seconds: Int64 = pc.cast(stamps, pa.int64()).fill_null(0).to_numpy()
+    days = seconds // DAY_S
+    dates = days.astype("datetime64[D]")
+    day_of_year = (dates - dates.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64)
+    cycles = (
+        (seconds - days * DAY_S) / DAY_S,
+        (days + 3) % 7 / 7,  # 1970-01-01 was a Thursday; Monday is 0
+        day_of_year / YEAR_DAYS,
+    )
+    waves = []
+    for cycle in cycles:
+        angle = 2 * np.pi * cycle
+        waves += [np.where(missing, 0.0, np.sin(angle)), np.where(missing, 0.0, np.cos(angle))]
+    return missing, waves
+
+
+def _hash_texts(text: pa.StringArray, bins: int) -> Int64:
+    """Return the index of each text, shape (B,); each different text is hashed once."""
+    coded = text.dictionary_encode()
+    bin_of = [
+        1 + farmhash.fingerprint64(value) % bins if value else 0
+        for value in coded.dictionary.to_pylist()
+    ]
+    index: Int64 = np.array(bin_of, np.int64)[coded.indices.to_numpy()]
+    return index
+
+
+def _text(table: pa.Table | pa.RecordBatch, name: str) -> pa.StringArray:
+    return _whole(table.column(name))
+
+
+def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

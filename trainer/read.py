@@ -1,0 +1,107 @@
+"""Reads the columns of a CSV that a spec needs, with its types: nothing is guessed from data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.csv
+
+from shared.errors import ContractError
+from shared.values import MISSING_MARKERS
+from trainer.features import FeatureSpec
+
+Types = Mapping[str, pa.DataType]
+
+_WANTED = {pa.float64(): "a number", pa.string(): "UTF-8 text"}
+
+
+def column_types(spec: FeatureSpec, *, label: bool) -> dict[str, pa.DataType]:
+    """Return the columns to read, with or without the label's, and how to read each."""
+    types = {f.column: pa.string() for f in spec.features}
+    types |= {f.column: pa.float64() for f in spec.numeric}
+    if label:
+        types[spec.label.column] = pa.float64() if spec.label.reading == "number" else pa.string()
+    return types
+
+
+def convert_options(types: Types) -> pyarrow.csv.ConvertOptions:
+    """Return how Arrow is to read these columns, and no others."""
+    return pyarrow.csv.ConvertOptions(
+        column_types=types,
+        include_columns=list(types),
+        null_values=["", *MISSING_MARKERS],
+        strings_can_be_null=False,
+    )
+
+
+def read_records(data: bytes, types: Types) -> pa.Table:
+    """Read records, of which the first is the header.
+
+    Raises:
+        ContractError: a column is missing, a record has another number of fields than the header,
+            or a field does not fit its column. The place is told within `data` only: who calls
+            knows the file.
+    """
+    try:
+        return _read(data, types)
+    except KeyError:
+        raise missing_columns(_read(data, {}).column_names, types) from None
+    except pa.ArrowInvalid as error:
+        raise _explain(error, data, types) from None
+
+
+def missing_columns(found: list[str], types: Types) -> ContractError:
+    """Return the error for a header that lacks columns."""
+    missing = [repr(name) for name in types if name not in found]
+    return ContractError(
+        "header",
+        expected=f"the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+        found=f"only {', '.join(map(repr, found))}",
+    )
+
+
+def misfit(column: str, wanted: str, value: object) -> ContractError:
+    """Return the error for a field that does not fit its column."""
+    text = repr(value)
+    return ContractError(
+        f"column {column!r}",
+        expected=f"{wanted}, as in every record that was profiled",
+        found=text if len(text) <= 80 else text[:79] + "…",
+    )
+
+
+def wrong_width(error: pa.ArrowInvalid) -> ContractError | None:
+    """Return the error for a record with another number of fields, if that is what Arrow found."""
+    match = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", str(error))
+    if match is None:
+        return None
+    # Arrow counts the header as row 1.
+    where = f"record {int(match[1]) - 1}" if match[1] else "a record"
+    return ContractError(
+        where, expected=f"{match[2]} fields, as in the header", found=f"{match[3]}"
+    )
+
+
+def _read(data: bytes, types: Types) -> pa.Table:
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(data),
+        # One block, in this thread: parallelism is across shards.
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + 1),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=convert_options(types),
+    )
+
+
+def _explain(error: pa.ArrowInvalid, data: bytes, types: Types) -> ContractError:
+    if fault := wrong_width(error):
+        return fault
+    # A field does not fit. Arrow gives the number of its column only: look for its name.
+    for name, type_ in types.items():
+        try:
+            _read(data, {name: type_})
+        except pa.ArrowInvalid as cause:
+            value = re.search(r"invalid value '(.*)'", str(cause), re.DOTALL)
+            return misfit(name, _WANTED[type_], value[1] if value else str(cause))
+    return ContractError("records", expected="a CSV", found=str(error))
