@@ -142,5 +142,5 @@ def _fault(manifest: Manifest) -> str:
             )
     kept = sum(shards.records for shards in manifest.sides.values())
     if kept + manifest.rejected != manifest.records:
-        return f"{manifest.records} records read, but {kept} in shards and {manifest.rejected} rejected"
+        return f"{manifest.records} records, but {kept} in shards and {manifest.rejected} rejected"
     return ""

@@ -1,0 +1,206 @@
+"""How many different values, and which are frequent: counted while they are few, then estimated.
+
+The estimate of the number is a bottom-k sketch: the k smallest 64-bit hashes of the values seen.
+It is a function of the *set* of values, so neither the order of the records nor the cut of the
+blocks changes it. Written here, not taken from a sketch library, since those take one value a
+call: 90 ns for each of a hundred million fields, where NumPy hashes and filters one in 4 ns.
+
+The frequent values come from the `frequent_strings_sketch` of Apache DataSketches.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import datasketches
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+Value = int | float | str
+Hashes = npt.NDArray[np.uint64]
+
+# Size of the sketch: the standard error is 1 / sqrt(k - 2) = 1.6 %.
+SKETCH_SIZE = 4096
+
+# The most different values of one column that are counted exactly, and the most text they hold.
+# Both bound memory: a dict item costs about 150 bytes.
+MAX_EXACT_VALUES = 10_000
+MAX_EXACT_BYTES = 1 << 20
+_MAX_ALL_EXACT_VALUES = 500_000  # of all columns of a table together
+
+# How many values of a block stand for its frequent ones, once they are too many to count. A value
+# that is never among them is missed at most rows / 256 times in each block.
+BLOCK_TOP = 256
+# Longer texts are prose; nobody looks for the most frequent ones, and they would fill the memory.
+MAX_TOP_BYTES = 1024
+_LG_MAX_FREQUENT = 12  # 3,072 counters
+
+
+def exact_limit(n_columns: int) -> int:
+    """Return how many different values are counted exactly in each of `n_columns` columns."""
+    return max(100, min(MAX_EXACT_VALUES, _MAX_ALL_EXACT_VALUES // max(n_columns, 1)))
+
+
+def hash_numbers(values: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> Hashes:
+    """Hash numbers of shape (N,); 1 and 1.0 are the same number.
+
+    The mixing is the finaliser of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom
+    number generators, OOPSLA 2014).
+    """
+    if values.dtype == np.float64:
+        whole = np.abs(values) < 2**53
+        whole &= values == np.floor(values)
+        # + 0.0 makes one number of 0.0 and -0.0.
+        bits = (values + 0.0).view(np.uint64)
+        bits[whole] = values[whole].astype(np.int64).view(np.uint64)
+    else:
+        bits = values.astype(np.int64).view(np.uint64)
+    return mix(bits)
+
+
+def mix(bits: Hashes) -> Hashes:
+    """Return the splitmix64 hash of 64-bit integers of shape (N,)."""
+    z = bits + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def hash_texts(values: Iterable[str]) -> Hashes:
+    """Hash texts; shape (N,)."""
+    return np.fromiter((xxhash.xxh3_64_intdigest(value.encode()) for value in values), np.uint64)
+
+
+def smallest(hashes: Hashes) -> Hashes:
+    """Return the `SKETCH_SIZE` smallest different hashes, sorted."""
+    if len(hashes) > 4 * SKETCH_SIZE:
+        # Twice the share that would do if all were different; if that leaves too few, take all.
+        limit = np.uint64(min(2**64 - 1, 2 * SKETCH_SIZE * 2**64 // len(hashes)))
+        few = hashes[hashes <= limit]
+        if len(unique := np.unique(few)) >= SKETCH_SIZE:
+            return unique[:SKETCH_SIZE]
+    return np.unique(hashes)[:SKETCH_SIZE]
+
+
+class Distinct:
+    """The different values of one column: a `Counter` while they are few, then two sketches."""
+
+    def __init__(self, limit: int) -> None:
+        """Begin with no value; `limit` is the most values counted exactly."""
+        self._limit = limit
+        self._counts: Counter[Value] | None = Counter()
+        self._text_bytes = 0
+        self._numbers = np.empty(0, np.uint64)
+        self._texts = np.empty(0, np.uint64)
+        self._frequent = datasketches.frequent_strings_sketch(_LG_MAX_FREQUENT)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every value was counted so far."""
+        return self._counts is not None
+
+    def add_all(self, values: Sequence[Value], counts: Sequence[int]) -> None:
+        """Add all values of a block, each once, and the number of its records."""
+        if self._counts is None:
+            self._add_to_sketches(values, counts)
+            return
+        before = len(self._counts)
+        counted = self._counts
+        for value, count in zip(values, counts, strict=True):
+            counted[value] += count
+        if len(counted) > before and isinstance(values[0], str):
+            self._text_bytes = sum(len(v) for v in counted if isinstance(v, str))
+        if len(counted) > self._limit or self._text_bytes > MAX_EXACT_BYTES:
+            self._give_up_counting()
+
+    def add_some(
+        self, values: Sequence[Value], counts: Sequence[int], hashes: Hashes, *, numbers: bool
+    ) -> None:
+        """Add a block with too many values to count: its frequent ones, and its hashes."""
+        if self._counts is not None:
+            self._give_up_counting()
+        self._add_frequent(values, counts)
+        self._add_hashes(hashes, numbers=numbers)
+
+    def respell(self, speller: Callable[[Value], str]) -> None:
+        """Turn the numbers counted so far into texts, since the column turned out to be text."""
+        if self._counts is not None:
+            self._counts = Counter({speller(value): n for value, n in self._counts.items()})
+            return
+        found, self._frequent = (
+            self._found(),
+            datasketches.frequent_strings_sketch(_LG_MAX_FREQUENT),
+        )
+        for text, count in found.items():
+            number = float(text)
+            self._frequent.update(speller(int(number) if number.is_integer() else number), count)
+
+    def _found(self) -> dict[str, int]:
+        """Return the frequent values and lower bounds of their counts."""
+        items = self._frequent.get_frequent_items(
+            datasketches.frequent_items_error_type.NO_FALSE_NEGATIVES
+        )
+        return {text: lower for text, _, lower, _ in items if lower > 1}
+
+    def _give_up_counting(self) -> None:
+        counts, self._counts = self._counts, None
+        if counts:
+            self._add_to_sketches(list(counts), list(counts.values()))
+
+    def _add_to_sketches(self, values: Sequence[Value], counts: Sequence[int]) -> None:
+        texts = [value for value in values if isinstance(value, str)]
+        numbers = [value for value in values if not isinstance(value, str)]
+        if texts:
+            self._add_hashes(hash_texts(texts), numbers=False)
+        if numbers:
+            self._add_hashes(hash_numbers(np.array(numbers)), numbers=True)
+        self._add_frequent(values, counts)
+
+    def _add_hashes(self, hashes: Hashes, *, numbers: bool) -> None:
+        if numbers:
+            self._numbers = smallest(np.concatenate([self._numbers, hashes]))
+        else:
+            self._texts = smallest(np.concatenate([self._texts, hashes]))
+
+    def _add_frequent(self, values: Sequence[Value], counts: Sequence[int]) -> None:
+        for value, count in zip(values, counts, strict=True):
+            text = spell(value)
+            if len(text) <= MAX_TOP_BYTES:
+                self._frequent.update(text, count)
+
+    def count(self) -> int:
+        """Return the number of different values; an estimate where not `exact`."""
+        if self._counts is not None:
+            return len(self._counts)
+        # A column is of numbers until a text turns up, so the two sets hardly meet.
+        return _estimate(self._numbers) + _estimate(self._texts)
+
+    def top(self, most: int) -> list[tuple[str, int]]:
+        """Return the most frequent values and their counts; lower bounds where not `exact`."""
+        if self._counts is not None:
+            counts: dict[str, int] = {}
+            for value, count in self._counts.items():
+                counts[spell(value)] = counts.get(spell(value), 0) + count
+        else:
+            counts = self._found()
+        return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
+
+
+def spell(value: Value) -> str:
+    """Return a value as text; a number in its shortest form."""
+    if isinstance(value, float):
+        return repr(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    return value if isinstance(value, str) else repr(value)
+
+
+def _estimate(hashes: Hashes) -> int:
+    """Estimate the size of a set from its smallest hashes.
+
+    Unbiased: (k - 1) / u, where u is the k-th smallest hash as a share of the range (Beyer et
+    al.: On synopses for distinct-value estimation under multiset operations, SIGMOD 2007).
+    """
+    if len(hashes) < SKETCH_SIZE:
+        return len(hashes)
+    return round((SKETCH_SIZE - 1) * 2**64 / int(hashes[-1]))

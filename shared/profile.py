@@ -1,0 +1,286 @@
+"""The profile of a table: types and statistics of its columns, over all records.
+
+In two parts: `profile_block` looks at the records of one block and can run anywhere; `Profile`
+adds the blocks up. What it gives does not depend on where the blocks were cut, but for the last
+digits of a mean or variance (they are rounded to 12) and for values too many to count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.distinct import (
+    BLOCK_TOP,
+    MAX_EXACT_BYTES,
+    Distinct,
+    Hashes,
+    Value,
+    exact_limit,
+    hash_numbers,
+    hash_texts,
+    smallest,
+    spell,
+)
+from shared.schema import Column, ColumnType, TopValue
+from shared.values import (
+    FALSE_SPELLINGS,
+    MISSING_MARKERS,
+    TRUE_SPELLINGS,
+    Parsed,
+    parse_column,
+    spell_timestamp,
+)
+
+# Columns with up to this many values have all of them in the manifest: a vocabulary.
+MAX_VOCABULARY = 1000
+# Columns with more have this many.
+TOP_VALUES = 20
+
+# Types whose values are counted as numbers, from which the source's spelling cannot be told.
+_RESPELLED = {ColumnType.NUMBER, ColumnType.TIMESTAMP}
+_BOOLEANS = frozenset(TRUE_SPELLINGS + FALSE_SPELLINGS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockColumn:
+    """What one block says of one column.
+
+    Attributes:
+        type: narrowest type of the block's present values; never boolean, which is text here.
+        rows: number of records.
+        empty: number of empty fields.
+        markers: missing-value markers and their counts; none in a text column.
+        count, mean, m2: number of present values, their mean, and the sum of the squares of their
+            deviations from it (integer and number only).
+        minimum, maximum: of the present values.
+        values, counts: all different values, or the frequent ones if there are too many to count.
+        hashes: None if `values` holds all; else the smallest hashes of the different values.
+    """
+
+    type: ColumnType
+    rows: int
+    empty: int
+    markers: dict[str, int]
+    count: int = 0
+    mean: np.longdouble = field(default_factory=lambda: np.longdouble(0))
+    m2: np.longdouble = field(default_factory=lambda: np.longdouble(0))
+    minimum: Any = None
+    maximum: Any = None
+    values: Sequence[Value] = ()
+    counts: Sequence[int] = ()
+    hashes: Hashes | None = None
+
+
+BlockProfile = tuple[BlockColumn, ...]
+
+
+def profile_block(header: Sequence[str], columns: Sequence[pa.StringArray]) -> BlockProfile:
+    """Look at the fields of one block of records.
+
+    Args:
+        header: names of the columns.
+        columns: an array of text for each, as `shared.values.read_text` gives them.
+    """
+    limit = exact_limit(len(header))
+    return tuple(_profile_column(parse_column(column), limit) for column in columns)
+
+
+def _profile_column(parsed: Parsed, limit: int) -> BlockColumn:
+    if parsed.type is ColumnType.EMPTY:
+        return BlockColumn(
+            type=parsed.type, rows=parsed.rows, empty=parsed.empty, markers=parsed.markers
+        )
+    numbers = parsed.numbers
+    if numbers is None:
+        return _profile_text(parsed, limit)
+    values, counts = np.unique(numbers, return_counts=True)
+    mean = m2 = np.longdouble(0)
+    if parsed.type is not ColumnType.TIMESTAMP:
+        mean = numbers.mean(dtype=np.longdouble)
+        deviations = numbers - np.float64(mean)
+        # Two passes, and the correction for the mean's rounding (Chan, Golub, LeVeque 1983).
+        m2 = np.square(deviations).sum(dtype=np.longdouble)
+        m2 -= deviations.sum(dtype=np.longdouble) ** 2 / len(numbers)
+    hashes = None
+    minimum, maximum = values[0].item(), values[-1].item()
+    if len(values) > limit:
+        hashes = smallest(hash_numbers(values))
+        values, counts = _frequent(values, counts)
+    return BlockColumn(
+        type=parsed.type,
+        rows=parsed.rows,
+        empty=parsed.empty,
+        markers=parsed.markers,
+        count=len(numbers),
+        mean=mean,
+        m2=max(m2, np.longdouble(0)),
+        minimum=minimum,
+        maximum=maximum,
+        values=values.tolist(),
+        counts=counts.tolist(),
+        hashes=hashes,
+    )
+
+
+def _profile_text(parsed: Parsed, limit: int) -> BlockColumn:
+    counted = parsed.text.drop_null().value_counts()
+    values, counts = counted.field("values"), counted.field("counts").to_numpy()
+    extremes = pc.min_max(values).as_py()
+    hashes = None
+    if len(values) > limit or values.nbytes > MAX_EXACT_BYTES:
+        hashes = smallest(hash_texts(values.to_pylist()))
+        values, counts = _frequent(values, counts)
+    return BlockColumn(
+        type=ColumnType.TEXT,
+        rows=parsed.rows,
+        empty=parsed.empty,
+        markers={},
+        count=parsed.rows - parsed.empty,
+        minimum=extremes["min"],
+        maximum=extremes["max"],
+        values=values.to_pylist(),
+        counts=counts.tolist(),
+        hashes=hashes,
+    )
+
+
+def _frequent(values: Any, counts: npt.NDArray[np.int64]) -> tuple[Any, npt.NDArray[np.int64]]:
+    """Return the values of a block that stand more than once in it, the most frequent only."""
+    most = np.flatnonzero(counts > 1)
+    most = most[np.argsort(-counts[most], kind="stable")[:BLOCK_TOP]]
+    taken = values.take(pa.array(most)) if isinstance(values, pa.Array) else values[most]
+    return taken, counts[most]
+
+
+class Profile:
+    """The profile of a table, block after block."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        """Begin with no record of a table with these column names."""
+        limit = exact_limit(len(header))
+        self._columns = [_ColumnProfile(name, limit) for name in header]
+
+    def add(self, block: BlockProfile) -> None:
+        """Add the records of one block."""
+        for column, part in zip(self._columns, block, strict=True):
+            column.add(part)
+
+    def columns(self) -> tuple[Column, ...]:
+        """Return the profile of each column, over all records added."""
+        return tuple(column.finish() for column in self._columns)
+
+
+class _ColumnProfile:
+    def __init__(self, name: str, limit: int) -> None:
+        self.name = name
+        self.type = ColumnType.EMPTY
+        self.empty = 0
+        self.markers: Counter[str] = Counter()
+        self.count = 0
+        self.mean = np.longdouble(0)
+        self.m2 = np.longdouble(0)
+        self.minimum: Any = None
+        self.maximum: Any = None
+        self.distinct = Distinct(limit)
+        # Whether values were counted in a form from which their text cannot be told: 1.50 as 1.5.
+        self.respelled = False
+
+    def add(self, block: BlockColumn) -> None:
+        self.empty += block.empty
+        self.markers.update(block.markers)
+        if not block.count:
+            return
+        self._widen(block.type)
+        if self.type in (ColumnType.INTEGER, ColumnType.NUMBER):
+            # Chan, Golub, LeVeque: Algorithms for computing the sample variance, 1983.
+            total = self.count + block.count
+            delta = block.mean - self.mean
+            self.mean += delta * block.count / total
+            self.m2 += block.m2 + delta * delta * self.count * block.count / total
+        self.count += block.count
+
+        values, extremes = block.values, [block.minimum, block.maximum]
+        if self.type is ColumnType.TEXT is not block.type:
+            values = [_speller(block.type)(value) for value in values]
+            extremes = sorted(_speller(block.type)(value) for value in extremes)
+        self.minimum = min(self.minimum, extremes[0]) if self.minimum is not None else extremes[0]
+        self.maximum = max(self.maximum, extremes[1]) if self.maximum is not None else extremes[1]
+        if block.hashes is None:
+            self.distinct.add_all(values, block.counts)
+        else:
+            numbers = block.type is not ColumnType.TEXT
+            self.distinct.add_some(values, block.counts, block.hashes, numbers=numbers)
+
+    def _widen(self, found: ColumnType) -> None:
+        """Take the narrowest type that holds what was there and what is found."""
+        before = self.type
+        if before is ColumnType.EMPTY:
+            self.type = found
+        elif found is not before:
+            both_numbers = {before, found} == {ColumnType.INTEGER, ColumnType.NUMBER}
+            self.type = ColumnType.NUMBER if both_numbers else ColumnType.TEXT
+        if self.type is not ColumnType.TEXT:
+            return
+        # 1.50 was counted as 1.5 until now, or is in this block.
+        self.respelled |= not {before, found}.isdisjoint(_RESPELLED)
+        if before not in (ColumnType.TEXT, ColumnType.EMPTY):
+            speller = _speller(before)
+            self.minimum, self.maximum = sorted(map(speller, (self.minimum, self.maximum)))
+            self.distinct.respell(speller)
+
+    def finish(self) -> Column:
+        markers = dict(self.markers)
+        type_, minimum, maximum = self.type, self.minimum, self.maximum
+        distinct, top = self.distinct.count(), self.distinct.top(MAX_VOCABULARY)
+        if type_ is ColumnType.TEXT and self.distinct.exact:
+            found = {value for value, _ in top}
+            if found & _BOOLEANS and found <= _BOOLEANS.union(MISSING_MARKERS):
+                type_ = ColumnType.BOOLEAN
+                markers |= {value: count for value, count in top if value not in _BOOLEANS}
+                top = [(value, count) for value, count in top if value in _BOOLEANS]
+                distinct = len(top)
+                minimum, maximum = min(top)[0], max(top)[0]
+        if type_ is ColumnType.TEXT and markers:
+            # In a text column they are values like others.
+            counts = Counter(dict(top))
+            counts.update(markers)
+            distinct += len(markers.keys() - dict(top).keys())
+            top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            markers = {}
+        if distinct > MAX_VOCABULARY or not self.distinct.exact:
+            top = top[:TOP_VALUES]
+        if type_ is ColumnType.TIMESTAMP:
+            minimum, maximum = (_speller(type_)(value) for value in (minimum, maximum))
+            top = [(_speller(type_)(int(value)), count) for value, count in top]
+        numeric = type_ in (ColumnType.INTEGER, ColumnType.NUMBER)
+        return Column(
+            name=self.name,
+            type=type_,
+            missing=self.empty + sum(markers.values()),
+            missing_markers=tuple(sorted(markers)),
+            minimum=minimum,
+            maximum=maximum,
+            mean=_round(self.mean) if numeric else None,
+            variance=_round(self.m2 / self.count) if numeric else None,
+            distinct=distinct,
+            distinct_exact=self.distinct.exact and not self.respelled,
+            top=tuple(TopValue(value, count) for value, count in top),
+            top_exact=self.distinct.exact and not self.respelled,
+        )
+
+
+def _speller(type_: ColumnType) -> Callable[[Value], str]:
+    return spell_timestamp if type_ is ColumnType.TIMESTAMP else spell
+
+
+def _round(value: np.longdouble) -> float:
+    """Round to 12 digits: the last of the 16 would depend on the order of the additions."""
+    return float(f"{float(value):.12g}")
