@@ -1,0 +1,77 @@
+"""Training and serving compute the same: the saved model is held to the training path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shared.errors import ModelError
+from trainer.encode import Encoder
+from trainer.export import PREPROCESSING, exported_names
+from trainer.features import FeatureSpec, Number
+
+# Of a feature, and of an output in standard deviations. Float32 has seven digits; sines and some
+# layers cost a few.
+TOLERANCE = 1e-3
+
+
+def raw_inputs(
+    table: pa.Table | pa.RecordBatch, spec: FeatureSpec, names: dict[str, str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return records, read as `trainer.read.column_types` says, as inputs of an exported model.
+
+    The arrays have the shape (B, 1). `model.predict_on_batch` takes them as they are, where
+    `model.predict` refuses text in NumPy arrays, and rounds float64 to float32.
+    """
+    inputs = {}
+    for feature in spec.features:
+        column = table.column(feature.column)
+        values = column.to_numpy() if isinstance(feature, Number) else column.to_pylist()
+        dtype = np.float64 if isinstance(feature, Number) else np.str_
+        inputs[names[feature.column]] = np.array(values, dtype)[:, np.newaxis]
+    return inputs
+
+
+def check_parity(path: Path, core: keras.Model, encoder: Encoder, table: pa.Table) -> None:
+    """Compare a saved model with the core model on real records.
+
+    Args:
+        path: of the saved model.
+        core: the core model in memory, as it was trained.
+        encoder: as the workers use it.
+        table: records, read as `trainer.read.column_types` says.
+
+    Raises:
+        ModelError: they differ.
+    """
+    spec = encoder.spec
+    saved = keras.saving.load_model(path)
+    inputs = raw_inputs(table, spec, exported_names(core, spec))
+    x = encoder.encode_columns(table)
+    by_column = list(zip(spec.names, x.T, strict=True))
+    preprocessing = saved.get_layer(PREPROCESSING)
+    served = preprocessing.predict_on_batch(list(inputs.values()))
+    for (name, trained), column in zip(by_column, np.asarray(served).T, strict=True):
+        _compare(f"{path}: feature {name!r}", trained, column)
+    expected = np.asarray(core.predict_on_batch(x))
+    found = np.asarray(saved.predict_on_batch(inputs))
+    if spec.label.task == "regression":
+        found = (found - spec.label.mean) / spec.label.std
+    _compare(f"{path}: output", expected, found)
+
+
+def _compare(where: str, trained: npt.NDArray[Any], served: npt.NDArray[Any]) -> None:
+    close = np.isclose(trained, served, rtol=TOLERANCE, atol=TOLERANCE)
+    if not close.all():
+        at = tuple(np.argwhere(~close)[0])
+        raise ModelError(
+            where,
+            expected=f"{trained[at]:g} as in training (record {at[0] + 1} of those compared)",
+            found=f"{served[at]:g} from the saved model",
+            hint="the model must not be used; this is a bug of shardfit or of a --model's layers",
+        )
