@@ -1,0 +1,111 @@
+"""What a run is told: options, checked once, then trusted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from shared.errors import ConfigError
+from trainer.features import Missing
+from trainer.label import ClassWeight, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Options of `trainer fit`.
+
+    Attributes:
+        dataset: directory of the dataset, as `sharder` prints it.
+        label: name of the column to predict.
+        out: directory of the run, to be made.
+        epochs: passes over the training side, at most.
+        batch_size: records a batch; None makes each shard a batch.
+        workers: processes that read shards; 0 reads in this one.
+        max_queue_size: batches that are read ahead.
+        seed: of the weights and of the order of the batches.
+        drop: names of columns to leave out.
+        task: kind of task; `auto` decides by the label's values.
+        model: `MODULE:FUNCTION` of a model of one's own; None for the default model.
+        learning_rate: at the start. It falls to zero along a cosine.
+        class_weight: "balanced", or weights of classes.
+        patience: epochs without a better result until training stops.
+        missing: what stands for a missing number (see `trainer.features.derive_features`).
+        overwrite: whether to replace a run in `out`.
+    """
+
+    dataset: Path
+    label: str
+    out: Path
+    # 20 epochs at 0.002 explain 98 % of the variance of diamond prices; 10 fall short of 97 %.
+    epochs: int = 20
+    batch_size: int | None = None
+    # Two deliver more than a model on as many cores takes.
+    workers: int = 2
+    max_queue_size: int = 16
+    seed: int = 0
+    drop: tuple[str, ...] = ()
+    task: Task | Literal["auto"] = "auto"
+    model: str | None = None
+    learning_rate: float = 0.002
+    class_weight: ClassWeight | None = None
+    # No measured reason.
+    patience: int = 5
+    missing: Missing = "indicator"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        _at_least("--epochs", self.epochs, 1)
+        if self.batch_size is not None:
+            _at_least("--batch-size", self.batch_size, 1)
+        _at_least("--workers", self.workers, 0)
+        _at_least("--max-queue-size", self.max_queue_size, 1)
+        _at_least("--patience", self.patience, 1)
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(
+                "--seed", expected="a whole number from 0 to 2**32 - 1", found=f"{self.seed}"
+            )
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ConfigError(
+                "--learning-rate", expected="a number above 0", found=f"{self.learning_rate}"
+            )
+        _one_of("--task", self.task, ("auto", *get_args(Task)))
+        _one_of("--missing", self.missing, get_args(Missing))
+
+
+def parse_class_weight(text: str) -> ClassWeight:
+    """Read the value of `--class-weight`: `balanced`, or `CLASS=WEIGHT,CLASS=WEIGHT`.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if text == "balanced":
+        return "balanced"
+    weights = {}
+    for part in text.split(","):
+        # The last "=", since a class may have one in its name.
+        name, equals, number = part.rpartition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = math.nan
+        if not equals or not (math.isfinite(weight) and weight >= 0):
+            raise ConfigError(
+                "--class-weight",
+                expected="balanced, or CLASS=WEIGHT,CLASS=WEIGHT with weights of 0 or more",
+                found=part,
+            )
+        weights[name] = weight
+    return weights
+
+
+def _at_least(option: str, value: int, least: int) -> None:
+    if value < least:
+        raise ConfigError(option, expected=f"{least} or more", found=str(value))
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(option, expected=f"one of {', '.join(allowed)}", found=value)

@@ -1,0 +1,32 @@
+"""Imports Keras without the log of its backend's C++ parts, which would bury our few lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+
+
+def import_keras() -> None:
+    """Import Keras for the first time in this process.
+
+    TensorFlow writes some lines to descriptor 2 before its log level counts, so they are held
+    back, and shown only if the import fails.
+    """
+    if "keras" in sys.modules:
+        return
+    # 2 leaves errors. The user's own setting goes first.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,127 @@
+"""A run on disk: the directory of `--out`, and `run.json` in it, written last.
+
+runs/quest/
+├── run.json            options, features, metrics, versions; without it the run is unfinished
+├── model.keras         takes the raw columns
+├── history.csv         metrics of each epoch
+└── tensorboard/        the same for `tensorboard --logdir`
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared.errors import ContractError, TargetError
+from trainer.features import FeatureSpec
+
+FORMAT = 1
+
+RUN_NAME = "run.json"
+MODEL_NAME = "model.keras"
+HISTORY_NAME = "history.csv"
+TENSORBOARD_NAME = "tensorboard"
+BEST_NAME = "best.weights.h5"
+# In the order of removal: without its `run.json` a run is unfinished.
+_NAMES = (RUN_NAME, MODEL_NAME, HISTORY_NAME, TENSORBOARD_NAME, BEST_NAME)
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What `run.json` holds.
+
+    Attributes:
+        format: version of this file's form.
+        options: of `trainer fit`, by name.
+        spec: the features and the label.
+        core: name of the layer of `model.keras` that takes the matrix X.
+        inputs: name of the input of `model.keras` for each column.
+        records: number of training records.
+        validation_records: number of validation records.
+        epochs: number of epochs that were trained.
+        best_epoch: the one whose weights were kept, from 1.
+        metrics: of that epoch, as Keras gives them; `val_` marks the validation side.
+        seconds: of training, validation included.
+        peak_memory_bytes: of this process and its workers together, at most.
+        versions: of Python and of the libraries that matter.
+    """
+
+    format: int = FORMAT
+    options: dict[str, Any]
+    spec: FeatureSpec
+    core: str
+    inputs: dict[str, str]
+    records: int
+    validation_records: int
+    epochs: int
+    best_epoch: int
+    metrics: dict[str, float]
+    seconds: float
+    peak_memory_bytes: int
+    versions: dict[str, str]
+
+
+def prepare_run(out: Path, *, overwrite: bool) -> None:
+    """Make the directory of a run, and remove what an earlier run left in it.
+
+    Raises:
+        TargetError: it holds a finished run, or is something else.
+    """
+    if (out / RUN_NAME).exists() and not overwrite:
+        raise TargetError(
+            out,
+            expected="a new directory",
+            found="a finished run",
+            hint="give another --out, or --overwrite",
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        found = {entry.name for entry in out.iterdir()}
+        if found and found.isdisjoint(_NAMES):
+            raise TargetError(
+                out,
+                expected="a new or empty directory",
+                found=f"one that holds {min(found)!r}",
+                hint="give another --out",
+            )
+        for name in _NAMES:
+            path = out / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise TargetError(out, found=error.strerror or str(error)) from None
+
+
+def save_run(run: Run, out: Path) -> None:
+    """Write `run.json`, whole or not at all."""
+    text = msgspec.json.format(msgspec.json.encode(run), indent=1)
+    temporary = out / f".{RUN_NAME}.tmp"
+    temporary.write_bytes(text + b"\n")
+    temporary.replace(out / RUN_NAME)
+
+
+def load_run(path: Path) -> Run:
+    """Read the `run.json` of a run's directory.
+
+    Raises:
+        ContractError: there is no finished run, or one of another format.
+    """
+    file = path / RUN_NAME
+    try:
+        run = msgspec.json.decode(file.read_bytes(), type=Run)
+    except OSError as error:
+        raise ContractError(
+            file,
+            expected="a finished run",
+            found=error.strerror or str(error),
+            hint="give the directory that `trainer fit` printed",
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ContractError(file, expected="a run", found=str(error)) from None
+    if run.format != FORMAT:
+        raise ContractError(file, expected=f"format {FORMAT}", found=f"format {run.format}")
+    return run
