@@ -1,0 +1,141 @@
+"""The command line of stage 1: a thin skin over `split`, `verify` and `info`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sharder.config import SplitConfig
+from shared.errors import ShardfitError
+
+_DATASET = click.argument("dataset", type=click.Path(path_type=Path))
+# What the options are without: the help shows them, and says them only once, in the config.
+_DEFAULTS = SplitConfig(sources=(Path(),), out=Path())
+
+
+class _Share(click.ParamType[float]):
+    """A share of the records: 0.01 or 1%."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        text = str(value)
+        try:
+            return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"{text!r} is not a share such as 0.01 or 1%", param, ctx)
+
+
+class _Bytes(click.ParamType[int]):
+    """A number of bytes: 65536, 64KiB, 8MiB or 1GiB."""
+
+    name = "bytes"
+    _units = (("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1))
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        text = str(value)
+        for suffix, unit in self._units:
+            if text.endswith(suffix) and text.removesuffix(suffix).isdecimal():
+                return int(text.removesuffix(suffix)) * unit
+        self.fail(f"{text!r} is not a size such as 65536, 64KiB or 8MiB", param, ctx)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="shardfit")
+def cli() -> None:
+    """Stage 1 of shardfit: split a CSV of any size into shards for training."""
+
+
+@cli.command()
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True,
+                type=click.Path(path_type=Path))  # fmt: skip
+@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path),
+              help="Directory that gets the dataset.")  # fmt: skip
+@click.option("--name", default=_DEFAULTS.name, show_default=True,
+              help="Name of the dataset, and of its directory.")  # fmt: skip
+@click.option("--rows-per-shard", type=int, default=_DEFAULTS.rows_per_shard, show_default=True,
+              help="Records in each shard.")  # fmt: skip
+@click.option("--validate-fraction", type=_Share(), default=_DEFAULTS.validate_fraction,
+              show_default=True, help="Share of the records kept for validation.")  # fmt: skip
+@click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
+              help="Of the split: the same seed gives the same sides.")  # fmt: skip
+@click.option("--block-bytes", type=_Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",
+              help="Piece of the source that is one task.")  # fmt: skip
+@click.option("--workers", type=int, default=_DEFAULTS.workers, show_default="cores",
+              help="Threads.")  # fmt: skip
+@click.option("--profile/--no-profile", default=True, show_default=True,
+              help="Profile the columns; the trainer needs it, or makes its own.")  # fmt: skip
+@click.option("--max-rejected", type=_Share(), default=_DEFAULTS.max_rejected,
+              show_default="1%", help="Share of bad records above which the run fails.")  # fmt: skip
+@click.option("--max-record-bytes", type=_Bytes(), default=_DEFAULTS.max_record_bytes,
+              show_default="16MiB", help="Longest record; a quote left open ends here.")  # fmt: skip
+@click.option("--overwrite", is_flag=True,
+              help="Replace an existing dataset, once the new one is complete.")  # fmt: skip
+def split(**options: Any) -> None:
+    """Split CSV files into shards of 1000 records, for training and validation.
+
+    Prints the path of the dataset, the only line on stdout:
+
+      sharder split quest_log.csv --out data | trainer fit - --label clear
+    """
+    config = SplitConfig(**options)
+    # Not before now: importing Dask and Arrow takes longer than --help may.
+    from rich.console import Console
+
+    from sharder.report import print_split
+    from sharder.split import run
+
+    console = Console(stderr=True)
+    result = run(config, console)
+    print_split(result, console)
+    click.echo(result.dataset)
+
+
+@cli.command()
+@_DATASET
+def verify(dataset: Path) -> None:
+    """Prove the manifest from the files: names, counts, checksums, headers."""
+    from sharder.report import print_verified
+    from sharder.verify import run
+
+    print_verified(dataset, run(dataset))
+
+
+@cli.command()
+@_DATASET
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest's profile as JSON.")
+def info(dataset: Path, *, as_json: bool) -> None:
+    """Print what a dataset holds: its sides and the profile of its columns."""
+    import msgspec
+
+    from sharder.report import print_info
+    from sharder.verify import require_manifest
+
+    manifest = require_manifest(dataset)
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(manifest.columns), indent=1, ensure_ascii=False))
+    else:
+        print_info(dataset, manifest)
+
+
+def main() -> None:
+    """Run the command line: exit status 0 done, 1 an expected failure, 2 wrong usage."""
+    try:
+        cli.main(standalone_mode=False)
+    except ShardfitError as error:
+        click.echo(f"sharder: error: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("sharder: interrupted; nothing is left behind", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

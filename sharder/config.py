@@ -1,0 +1,69 @@
+"""What a run of `sharder split` is asked to do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.errors import ConfigError
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """Options of `sharder split`; the command line builds it, and so may a script.
+
+    Attributes:
+        sources: CSV files with the same header, read in this order as one table.
+        out: directory that gets the dataset.
+        name: of the dataset, and so of its directory in `out`.
+        rows_per_shard: records in every shard but the last of a side.
+        validate_fraction: share of the records that goes to the validation side.
+        seed: of the split; the same seed puts the same record number on the same side.
+        block_bytes: size of the piece of the source that is one task. 8 MiB: below 2 MiB the
+            overhead of the tasks shows, above 16 MiB only the memory grows.
+        workers: threads; NumPy, Arrow and the kernel do the work, outside the interpreter's lock.
+        profile: whether to profile the columns. The trainer needs the profile, and makes its own
+            where there is none.
+        max_rejected: share of bad records above which the run fails.
+        max_record_bytes: longest record; a longer one is a quote that nobody closed.
+        overwrite: whether to replace an existing dataset, once the new one is complete.
+    """
+
+    sources: tuple[Path, ...]
+    out: Path
+    name: str = "log_quest"
+    rows_per_shard: int = 1000
+    validate_fraction: float = 0.1
+    seed: int = 0
+    block_bytes: int = 8 * MIB
+    workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
+    profile: bool = True
+    max_rejected: float = 0.01
+    max_record_bytes: int = 16 * MIB
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ConfigError("sources", expected="at least one CSV file", found="none")
+        _check("--rows-per-shard", self.rows_per_shard, 1, 10_000_000)
+        _check("--validate-fraction", self.validate_fraction, 0, 0.99)
+        _check("--seed", self.seed, 0, 2**64 - 1)
+        _check("--block-bytes", self.block_bytes, 1, 1 << 30)
+        _check("--workers", self.workers, 1, 1024)
+        _check("--max-rejected", self.max_rejected, 0, 1)
+        _check("--max-record-bytes", self.max_record_bytes, 1, 1 << 30)
+        if not self.name or self.name.startswith(".") or Path(self.name).name != self.name:
+            raise ConfigError("--name", expected="a plain directory name", found=repr(self.name))
+
+    @property
+    def dataset(self) -> Path:
+        """The directory of the dataset."""
+        return self.out / self.name
+
+
+def _check(option: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(option, expected=f"{low} to {high}", found=str(value))

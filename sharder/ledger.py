@@ -1,0 +1,103 @@
+"""Chain 3: the ledger of a run. Every record read is in a shard or in `rejected/`, counted."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from sharder.inspect import Block, Rejected
+from shared.errors import RejectedError
+from shared.layout import REJECTED_NAME
+from shared.profile import Profile
+from shared.schema import Column
+
+_INDEX_HEADER = ("source", "record", "line", "offset", "bytes", "reason")
+
+# How many of the rejected records an error shows.
+_SHOWN = 3
+
+
+class Ledger:
+    """What the blocks so far have brought, in their order.
+
+    Rejected records go to `rejected/records.csv`, verbatim, without a header, and what is wrong
+    with each to the same line of `rejected/reasons.csv`.
+    """
+
+    def __init__(
+        self, header: Sequence[str], dataset: Path, *, data_bytes: int, max_rejected: float
+    ) -> None:
+        """Begin with no record.
+
+        Args:
+            header: names of the columns.
+            dataset: directory to write to.
+            data_bytes: size of all sources without their headers.
+            max_rejected: share of rejected records above which the run fails.
+        """
+        self._profile: Profile | None = Profile(header)
+        self._directory = dataset / REJECTED_NAME
+        self._max_rejected = max_rejected
+        self._bytes_left = data_bytes
+        # The fewest bytes that a good record can have: its delimiters and a line end.
+        self._min_record_bytes = max(len(header), 2)
+        self._shown: list[Rejected] = []
+        self.records = 0
+        self.rejected = 0
+
+    def add(self, block: Block) -> Ledger:
+        """Take a block's records into account.
+
+        Raises:
+            RejectedError: so many are rejected that the rest of the source cannot make up for it.
+        """
+        self.records += len(block.starts)
+        self._bytes_left -= len(block.data)
+        if block.profile is not None and self._profile is not None:
+            self._profile.add(block.profile)
+        if block.rejected:
+            self.rejected += len(block.rejected)
+            self._shown += block.rejected[: _SHOWN - len(self._shown)]
+            self._write(block.rejected)
+            at_most = self.records + max(self._bytes_left, 0) // self._min_record_bytes
+            self._check(at_most, "at least ")
+        return self
+
+    def close(self, *, profile: bool) -> tuple[Column, ...] | None:
+        """Return the profile of the columns, or None without profiling.
+
+        Raises:
+            RejectedError: more records are rejected than allowed.
+        """
+        self._check(self.records, "")
+        return self._profile.columns() if profile and self._profile is not None else None
+
+    def _check(self, records: int, about: str) -> None:
+        if self.rejected <= self._max_rejected * records:
+            return
+        first = "".join(
+            f"\n  {bad.source}: record {bad.record} (line {bad.line}, byte {bad.offset}): "
+            f"{bad.reason}"
+            for bad in self._shown
+        )
+        raise RejectedError(
+            "bad records",
+            expected=f"at most {self._max_rejected:.4%} (--max-rejected)",
+            found=f"{about}{self.rejected:,} of {records:,}; the first are{first}\n",
+            hint="correct the source, or raise --max-rejected to keep them aside in rejected/",
+        )
+
+    def _write(self, rejected: Sequence[Rejected]) -> None:
+        self._directory.mkdir(exist_ok=True)
+        index = self._directory / "reasons.csv"
+        is_new = not index.exists()
+        with index.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if is_new:
+                writer.writerow(_INDEX_HEADER)
+            writer.writerows(
+                (str(r.source), r.record, r.line, r.offset, len(r.data), r.reason) for r in rejected
+            )
+        with (self._directory / "records.csv").open("ab") as file:
+            file.writelines(r.data for r in rejected)

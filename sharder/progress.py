@@ -1,0 +1,75 @@
+"""Progress of a run on stderr: a bar in a terminal, a plain line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from dask.callbacks import Callback
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from sharder.graph import WRITE_TASK
+from sharder.source import Piece
+
+_LINE_EVERY_S = 5.0
+
+
+class ProgressCallback(Callback):  # type: ignore[misc]
+    """Counts the bytes of the blocks that are written, as Dask finishes them."""
+
+    def __init__(self, pieces: Sequence[Piece], console: Console) -> None:
+        """Begin with nothing done; `console` is where to show it."""
+        super().__init__()
+        self._pieces = pieces
+        self._console = console
+        self._total = sum(piece.size for piece in pieces)
+        self._done = 0
+        self._started = self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            self._bar = Progress(
+                TextColumn("splitting"),
+                BarColumn(),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=console,
+                transient=True,
+            )
+            self._task = self._bar.add_task("splitting", total=self._total)
+
+    def _start(self, _dsk: Any) -> None:
+        if self._bar:
+            self._bar.start()
+
+    def _posttask(self, key: Any, *_: Any) -> None:
+        if not (isinstance(key, str) and key.startswith(WRITE_TASK)):
+            return
+        size = self._pieces[int(key.removeprefix(WRITE_TASK))].size
+        self._done += size
+        if self._bar:
+            self._bar.advance(self._task, size)
+        elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self._console.print(self._line(), highlight=False, soft_wrap=True)
+
+    def _finish(self, *_: Any) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def _line(self) -> str:
+        seconds = time.monotonic() - self._started
+        left = seconds * (self._total - self._done) / max(self._done, 1)
+        return (
+            f"{self._done / self._total:4.0%}  {self._done / 1e9:,.2f} of "
+            f"{self._total / 1e9:,.2f} GB  {self._done / 1e6 / seconds:,.0f} MB/s  {left:,.0f} s left"
+        )

@@ -1,0 +1,124 @@
+"""What people read: the summary of a split, a dataset's profile, the result of a check."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sharder.split import SplitResult
+from sharder.verify import Verified
+from shared.layout import REJECTED_NAME, Side
+from shared.manifest import Manifest
+from shared.schema import Column
+
+# Values longer than this are cut in tables.
+_SHOWN_CHARACTERS = 24
+
+
+def print_split(result: SplitResult, console: Console) -> None:
+    """Print the summary of a run: the ledger, the shards, the time, the memory."""
+    manifest = result.manifest
+    megabytes = sum(source.bytes for source in manifest.sources) / 1e6
+    console.print(_ledger(manifest), highlight=False, soft_wrap=True)
+    if manifest.rejected:
+        console.print(
+            f"rejected records and their reasons: {result.dataset / REJECTED_NAME}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(
+        f"{megabytes:,.0f} MB in {result.seconds:.1f} s, {megabytes / result.seconds:,.0f} MB/s, "
+        f"at most {_peak_bytes() / 2**20:,.0f} MiB of memory",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def print_verified(dataset: Path, verified: Verified) -> None:
+    """Print what a check has proved."""
+    Console().print(
+        f"{dataset}: each of {verified.shards:,} shards ({verified.bytes / 1e6:,.0f} MB) is as the "
+        f"manifest says\n{_ledger(verified.manifest)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def print_info(dataset: Path, manifest: Manifest) -> None:
+    """Print the profile of a dataset as a table."""
+    console = Console()
+    console.print(f"[bold]{dataset}[/bold]  {_ledger(manifest)}", highlight=False, soft_wrap=True)
+    split = manifest.split
+    console.print(
+        f"split by {split.by}, {split.validate_fraction:.3g} for validation, seed {split.seed}; "
+        + ", ".join(f"{source.path} ({source.bytes / 1e6:,.1f} MB)" for source in manifest.sources),
+        highlight=False,
+        soft_wrap=True,
+        style="dim",
+    )
+    if manifest.columns is None:
+        console.print("no profile: it was made with --no-profile")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("column", style="bold")
+    table.add_column("type")
+    for name in ("missing", "distinct", "min", "mean", "sd", "max"):
+        table.add_column(name, justify="right")
+    table.add_column("most frequent")
+    good = manifest.records - manifest.rejected
+    for column in manifest.columns:
+        table.add_row(*_row(column, good))
+    console.print(table)
+    if not all(column.distinct_exact for column in manifest.columns):
+        console.print("~ estimated, standard error 1.6 %", style="dim")
+
+
+def _row(column: Column, records: int) -> list[str | Text]:
+    name = Text(column.name or "(no name)", style="" if column.name else "dim")
+    missing = f"{column.missing / records:.2%}" if column.missing else "-"
+    distinct = f"{'' if column.distinct_exact else '~'}{column.distinct:,}"
+    deviation = None if column.variance is None else column.variance**0.5
+    cells = [column.minimum, column.mean, deviation, column.maximum]
+    top = "" if column.distinct == records else _top(column, records)
+    return [name, column.type.value, missing, distinct, *map(_cell, cells), Text(top)]
+
+
+def _top(column: Column, records: int) -> str:
+    about = "" if column.top_exact else "≥"
+    shown = [top for top in column.top[:3] if top.count / records >= 0.001]
+    return "  ".join(f"{_short(top.value)} {about}{top.count / records:.1%}" for top in shown)
+
+
+def _cell(value: float | str | None) -> Text:
+    if value is None:
+        return Text("")
+    if isinstance(value, str):
+        return Text(_short(value))
+    return Text(f"{value:,}" if isinstance(value, int) and abs(value) < 10**6 else f"{value:.6g}")
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def _ledger(manifest: Manifest) -> str:
+    parts = [
+        f"{manifest.sides[side].records:,} {label} ({len(manifest.sides[side].bytes):,} shards)"
+        for side, label in ((Side.TRAIN, "training"), (Side.VALIDATE, "validation"))
+        if side in manifest.sides
+    ]
+    parts.append(f"{manifest.rejected:,} rejected")
+    return f"{manifest.records:,} records = {' + '.join(parts)}"
+
+
+def _peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, Linux kibibytes.
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,130 @@
+"""Find where records end, in a piece of a CSV, without knowing what came before.
+
+A line end ends a record unless it stands inside quotes, and a piece that begins in the middle of
+the file may begin inside quotes. So each piece is scanned for both cases at once, in parallel;
+the alignment, which goes through the pieces in order, then says which of them holds.
+
+What is a record is what Python's `csv` module says (not strict): a quote opens a quoted field only
+at the start of a field; elsewhere in an unquoted field (`5" nail`) it is a literal character.
+Counting quotes knows nothing of that, so it is only the fast path. Whether it may be trusted is
+checked: each quote that it takes for an opening one must stand at the start of a field, or right
+behind a closing one, which makes the two an escaped quote. Where one does not, the quotes are
+looked at one by one (`structural_quotes`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+Positions = npt.NDArray[np.int32]
+
+LF, CR, QUOTE, DELIMITER = b'\n\r",'
+
+# Pieces that fit the second-level cache, so that masks and positions do not travel to memory.
+_CHUNK_BYTES = 1 << 18
+
+_NONE = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A piece of a source, and its record ends in either case.
+
+    Attributes:
+        data: the bytes.
+        last: whether the source ends with this piece.
+        ends: record ends (index behind the line end), each (E,), if the piece begins outside
+            quotes, and if it begins inside.
+        trusted: whether the fast path holds, in each case.
+        n_quotes: number of quote characters.
+        n_lines: number of line ends, those inside quotes counted too.
+    """
+
+    data: bytes
+    last: bool
+    ends: tuple[Positions, Positions]
+    trusted: tuple[bool, bool]
+    n_quotes: int
+    n_lines: int
+
+
+def scan(data: bytes, *, last: bool) -> Scan:
+    """Find the record ends of a piece.
+
+    A CR at its very end is a line end only if no LF follows, so unless the piece is the last it is
+    left to the alignment with the next one.
+    """
+    array = np.frombuffer(data, np.uint8)
+    ends = line_ends(data, last=last)
+    if QUOTE not in data:
+        return Scan(data, last, (ends, _NONE), (True, True), 0, len(ends))
+    quotes = find(data, QUOTE)
+    inside = (np.searchsorted(quotes, ends) & 1).astype(bool)
+    return Scan(
+        data,
+        last,
+        (ends[~inside], ends[inside]),
+        (_all_at_field_start(array, quotes[0::2]), _all_at_field_start(array, quotes[1::2])),
+        len(quotes),
+        len(ends),
+    )
+
+
+def find(data: bytes, byte: int) -> Positions:
+    """Return the positions of a byte."""
+    array = np.frombuffer(data, np.uint8)
+    found = [
+        (np.flatnonzero(array[start : start + _CHUNK_BYTES] == byte) + start).astype(np.int32)
+        for start in range(0, len(array), _CHUNK_BYTES)
+    ]
+    return np.concatenate(found) if found else _NONE
+
+
+def line_ends(data: bytes, *, last: bool) -> Positions:
+    """Return the indices behind each LF, CR LF, and CR."""
+    ends = find(data, LF) + np.int32(1)
+    if CR not in data:
+        return ends
+    array = np.frombuffer(data, np.uint8)
+    returns = find(data, CR) + np.int32(1)
+    inner = returns[returns < len(data)]
+    alone = inner[array[inner] != LF]
+    if last and data[-1] == CR:
+        alone = np.append(alone, np.int32(len(data)))
+    return np.sort(np.concatenate([ends, alone])) if len(alone) else ends
+
+
+def _all_at_field_start(array: Bytes, opening: Positions) -> bool:
+    """Tell whether each of these quotes stands where a quoted field may begin or go on.
+
+    One at position 0 depends on the piece before: the alignment looks at it.
+    """
+    if len(opening) and opening[0] == 0:
+        opening = opening[1:]
+    before = array[opening - 1]
+    starts = (before == DELIMITER) | (before == LF) | (before == QUOTE) | (before == CR)
+    return bool(starts.all())
+
+
+def structural_quotes(data: bytes, *, inside: bool, opens: bool) -> Positions:
+    """Return the quotes that open or close a quoted field, or are half of an escaped quote.
+
+    Args:
+        data: a piece.
+        inside: whether it begins inside quotes.
+        opens: whether a quote as its first byte would be structural.
+    """
+    kept: list[int] = []
+    closed = 0 if opens else -1  # where a quote would follow a closing one directly
+    for position in find(data, QUOTE).tolist():
+        if inside:
+            closed = position + 1
+        elif position != closed and (position == 0 or data[position - 1] not in b",\n\r"):
+            continue
+        kept.append(position)
+        inside = not inside
+    return np.array(kept, np.int32)

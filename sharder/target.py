@@ -1,0 +1,143 @@
+"""The place a dataset is written to: hidden until it is whole, and only one run at a time.
+
+A run writes everything into `OUT/.NAME.partial/`, in the final layout, and moves it to its place
+when it is complete: first the validation side, last the dataset with its manifest. So nothing
+unfinished ever has a final name, and a dataset that is there is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.errors import TargetError
+from shared.layout import Side, shard_dir, side_root
+
+# What a file takes on disk beyond its bytes: half a block on average, and its inode.
+_FILE_OVERHEAD_BYTES = 2048 + 256
+
+
+@contextlib.contextmanager
+def staging(dataset: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give a hidden directory to write a dataset to; put it in its place when all went well.
+
+    Args:
+        dataset: where the dataset shall be in the end.
+        overwrite: whether one that is there is replaced.
+
+    Yields:
+        The path to write the dataset to; its sides are beside it, as in the final layout.
+
+    Raises:
+        TargetError: it is there already, another run is writing it, or it cannot be written.
+    """
+    if not overwrite:
+        for side in Side:
+            if side_root(dataset, side).exists():
+                raise TargetError(
+                    side_root(dataset, side),
+                    expected="no dataset of this name yet",
+                    found="one",
+                    hint="give another --name or --out, or --overwrite to replace it",
+                )
+    partial = dataset.with_name(f".{dataset.name}.partial")
+    with _errors_named(partial):
+        partial.mkdir(parents=True, exist_ok=True)
+        with _locked(partial):
+            # Left by a run that was killed.
+            _clear(partial)
+            staged = partial / dataset.name
+            try:
+                for side in Side:
+                    shard_dir(staged, side).mkdir(parents=True)
+                yield staged
+                _publish(staged, dataset)
+            finally:
+                _clear(partial)
+                partial.rmdir()
+
+
+def check_room(out: Path, *, bytes_: int, files: int) -> None:
+    """Refuse a dataset that the disk cannot hold, before anything is written.
+
+    Raises:
+        TargetError: too few bytes or inodes are free.
+    """
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    free = os.statvfs(place)
+    free_bytes = free.f_bavail * free.f_frsize
+    needed = bytes_ + files * _FILE_OVERHEAD_BYTES
+    if free_bytes < needed:
+        raise TargetError(
+            place,
+            expected=f"{needed / 1e9:,.2f} GB free for the shards",
+            found=f"{free_bytes / 1e9:,.2f} GB",
+            hint="free some room, or give another --out",
+        )
+    # Some file systems make inodes as they need them, and say that they have none.
+    if free.f_files and free.f_favail < files:
+        raise TargetError(
+            place,
+            expected=f"{files:,} free inodes, one a shard",
+            found=f"{free.f_favail:,}",
+            hint="raise --rows-per-shard, or give another --out",
+        )
+
+
+@contextlib.contextmanager
+def _errors_named(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        place = error.filename if isinstance(error.filename, str) else str(where)
+        hint = ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "free some room, then run the same command again"
+        raise TargetError(
+            place, expected="to write here", found=error.strerror or str(error), hint=hint
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold a directory against other runs; the lock ends with the process, however it ends."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise TargetError(
+            directory,
+            expected="no other run with this target",
+            found="one that is writing",
+            hint="wait for it, or give another --name or --out",
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _clear(directory: Path) -> None:
+    for entry in directory.iterdir():
+        shutil.rmtree(entry)
+
+
+def _publish(staged: Path, dataset: Path) -> None:
+    """Move a complete dataset to its place, and what was there out of the way first."""
+    retired = staged.parent / "retired"
+    retired.mkdir()
+    # The dataset's own directory goes first and comes last: it has the manifest.
+    for side in Side:
+        if side_root(dataset, side).exists():
+            side_root(dataset, side).replace(retired / side_root(dataset, side).name)
+    for side in reversed(Side):
+        if any(shard_dir(staged, side).iterdir()):
+            side_root(staged, side).replace(side_root(dataset, side))

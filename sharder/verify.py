@@ -1,0 +1,138 @@
+"""Prove a dataset's manifest from its files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import xxhash
+
+from sharder.align import align, begin
+from sharder.scan import scan
+from shared.errors import ContractError
+from shared.layout import REJECTED_NAME, Side, list_shards, shard_dir
+from shared.manifest import Manifest, load_manifest
+
+_AGAIN = "restore the file, or run the same `sharder split` command with --overwrite"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How much was proved: number of shards, and their bytes."""
+
+    manifest: Manifest
+    shards: int
+    bytes: int
+
+
+def require_manifest(dataset: Path) -> Manifest:
+    """Read the manifest of a dataset that must have one.
+
+    Raises:
+        ContractError: there is none, or it is not valid.
+    """
+    manifest = load_manifest(dataset)
+    if manifest is None:
+        raise ContractError(
+            dataset,
+            expected="a dataset with a manifest.json",
+            found="none" if dataset.is_dir() else "no such directory",
+            hint="give the directory that `sharder split` printed",
+        )
+    return manifest
+
+
+def run(dataset: Path) -> Verified:
+    """Check each file of a dataset against its manifest.
+
+    Raises:
+        ContractError: what is not as the manifest says, at the first file where it is not.
+    """
+    manifest = require_manifest(dataset)
+    _check_rejected(dataset, manifest)
+    shards = bytes_ = 0
+    for side, entry in manifest.sides.items():
+        paths = (
+            list_shards(dataset, side) if entry.bytes or shard_dir(dataset, side).exists() else []
+        )
+        if len(paths) != len(entry.bytes):
+            raise ContractError(
+                shard_dir(dataset, side),
+                expected=f"{len(entry.bytes):,} shards",
+                found=f"{len(paths):,}",
+                hint=_AGAIN
+                if len(paths) < len(entry.bytes)
+                else f"remove {paths[len(entry.bytes)].name} and those behind it",
+            )
+        with ThreadPoolExecutor() as pool:
+            # In batches, so that a dataset of any size keeps only a few tasks waiting.
+            for numbers in _batched(range(len(paths)), 1000):
+                check = partial(_check_shard, manifest, side, paths)
+                bytes_ += sum(pool.map(check, numbers))
+        shards += len(paths)
+    return Verified(manifest, shards, bytes_)
+
+
+def _check_shard(manifest: Manifest, side: Side, paths: Sequence[Path], number: int) -> int:
+    """Check one shard, and return its size in bytes."""
+    path, entry = paths[number], manifest.sides[side]
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ContractError(path, found=error.strerror or str(error), hint=_AGAIN) from None
+    if len(data) != entry.bytes[number]:
+        raise ContractError(
+            path, expected=f"{entry.bytes[number]:,} bytes", found=f"{len(data):,}", hint=_AGAIN
+        )
+    checksum = xxhash.xxh3_128_hexdigest(data)
+    if checksum != entry.xxh3_128[number]:
+        raise ContractError(
+            path,
+            expected=f"checksum {entry.xxh3_128[number]}",
+            found=f"{checksum}: the file was changed",
+            hint=_AGAIN,
+        )
+    # The checksum proves the bytes; what follows proves that the manifest is true of them.
+    ends = align(scan(data, last=True), begin(), source=path, max_record_bytes=len(data)).records
+    if ends - 1 != manifest.shard_records(side, number):
+        raise ContractError(
+            path,
+            expected=f"{manifest.shard_records(side, number):,} records",
+            found=f"{ends - 1:,}",
+            hint=_AGAIN,
+        )
+    header = next(csv.reader(io.StringIO(data[: 1 << 20].decode(errors="replace"), newline="")))
+    if tuple(header) != manifest.header:
+        raise ContractError(
+            path,
+            expected=f"the header {', '.join(manifest.header)}",
+            found=", ".join(header),
+            hint=_AGAIN,
+        )
+    return len(data)
+
+
+def _check_rejected(dataset: Path, manifest: Manifest) -> None:
+    path = dataset / REJECTED_NAME / "reasons.csv"
+    found = 0
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            found = sum(1 for _ in csv.reader(file)) - 1
+    if found != manifest.rejected:
+        raise ContractError(
+            path,
+            expected=f"{manifest.rejected:,} rejected records",
+            found=f"{found:,}",
+            hint=_AGAIN,
+        )
+
+
+def _batched(items: range, size: int) -> Iterator[range]:
+    """Yield a range in pieces; `itertools.batched` came with Python 3.12."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,78 @@
+"""Write the shards that a block fills. Parallel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from sharder.inspect import SIDES, Block, cut
+from sharder.number import Numbering
+from shared.layout import shard_path
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard as it was written.
+
+    Attributes:
+        side: index into `SIDES`.
+        number: of the shard on its side.
+        records: number of its records.
+        bytes: size of its file.
+        xxh3_128: checksum of its file.
+    """
+
+    side: int
+    number: int
+    records: int
+    bytes: int
+    xxh3_128: str
+
+
+def write(
+    block: Block, before: Numbering, *, dataset: Path, header_line: bytes, rows_per_shard: int
+) -> list[Shard]:
+    """Write each shard that this block fills.
+
+    Args:
+        block: the records.
+        before: numbering of the block before it, with the records left over from there.
+        dataset: directory to write to.
+        header_line: goes to the top of each shard.
+        rows_per_shard: number of records of each.
+    """
+    shards = []
+    for index, side in enumerate(before.sides):
+        records = np.flatnonzero(block.sides == index)
+        starts, ends = block.starts[records], block.ends[records]
+        first, n_shards = -side.n_left_over, side.shards
+        while first + rows_per_shard <= len(records):
+            rows = slice(max(first, 0), first + rows_per_shard)
+            parts: list[bytes | memoryview] = [header_line]
+            if first < 0:
+                parts.append(side.left_over)
+            parts += cut(block.data, starts[rows], ends[rows])
+            shards.append(_write_shard(dataset, index, n_shards, rows_per_shard, b"".join(parts)))
+            first, n_shards = first + rows_per_shard, n_shards + 1
+    return shards
+
+
+def write_left_over(numbering: Numbering, *, dataset: Path, header_line: bytes) -> list[Shard]:
+    """Write the last shard of each side, which has fewer records than the others."""
+    return [
+        _write_shard(dataset, index, side.shards, side.n_left_over, header_line + side.left_over)
+        for index, side in enumerate(numbering.sides)
+        if side.n_left_over
+    ]
+
+
+def _write_shard(dataset: Path, side: int, number: int, records: int, data: bytes) -> Shard:
+    # A file that is there already would be another run's: never write over it.
+    with shard_path(dataset, SIDES[side], number).open("xb", buffering=0) as file:
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
+    return Shard(side, number, records, len(data), xxhash.xxh3_128_hexdigest(data))
