@@ -3,7 +3,7 @@
     read ──> align ──> inspect ──> number ──> write
               │ chain 1              │ chain 2    and chain 3: the ledger, behind inspect
 
-A block is read only when the block `window` places before it is written. This edge is what
+A block is read only when the block `window` places before it is finished. This edge is what
 bounds the memory, under any scheduler: however large the source, no more blocks are under way.
 """
 
@@ -45,19 +45,19 @@ def build(
         behind the last block, and the ledger.
     """
     # A block under work for each worker, and one at each end of it: read ahead, or being written.
-    tally: Any = ledger
     window = config.workers + 2
     first = pieces[0].source
     rows = config.rows_per_shard
     alignment: Any = begin()
     numbering: Any = Numbering()
     writes: list[Any] = []
+    tallies: list[Any] = []
     for index, piece in enumerate(pieces):
         path = piece.source.path
         if piece.first:
             alignment = _task("begin", index, _begin_source, alignment, piece=piece)
-        read_after = writes[index - window] if index >= window else None
-        scanned = _task("read", index, _read, read_after, piece=piece)
+        finished = (writes[index - window], tallies[index - window]) if index >= window else ()
+        scanned = _task("read", index, _read, *finished, piece=piece)
         before = alignment
         alignment = _task(
             "align",
@@ -91,8 +91,10 @@ def build(
         )
         writes.append(written)
         numbering = _task("number", index, number, block, numbering, rows_per_shard=rows)
-        tally = _task("ledger", index, Ledger.add, tally, block)
-    return writes, numbering, tally
+        tallies.append(
+            _task("ledger", index, Ledger.add, tallies[-1] if tallies else ledger, block)
+        )
+    return writes, numbering, tallies[-1]
 
 
 def _task(step: str, index: int, function: Callable[..., Any], *lazy: Any, **constant: Any) -> Any:
@@ -103,7 +105,7 @@ def _task(step: str, index: int, function: Callable[..., Any], *lazy: Any, **con
     )
 
 
-def _read(_written: object, *, piece: Piece) -> Scan:
+def _read(*_finished: object, piece: Piece) -> Scan:
     return scan(piece.read(), last=piece.last)
 
 

@@ -100,7 +100,7 @@ def _cell(value: float | str | None) -> Text:
         return Text("")
     if isinstance(value, str):
         return Text(_short(value))
-    return Text(f"{value:,}" if isinstance(value, int) and abs(value) < 10**6 else f"{value:.6g}")
+    return Text(str(value) if isinstance(value, int) else f"{value:.6g}")
 
 
 def _short(text: str) -> str:

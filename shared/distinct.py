@@ -30,9 +30,9 @@ MAX_EXACT_VALUES = 10_000
 MAX_EXACT_BYTES = 1 << 20
 _MAX_ALL_EXACT_VALUES = 500_000  # of all columns of a table together
 
-# How many values of a block stand for its frequent ones, once they are too many to count. A value
-# that is never among them is missed at most rows / 256 times in each block.
-BLOCK_TOP = 256
+# Once the values of a block are too many to count, those are noted that this share of its records
+# has. So a count may miss at most this share of all records: it is a lower bound.
+FREQUENT_SHARE = 0.001
 # Longer texts are prose; nobody looks for the most frequent ones, and they would fill the memory.
 MAX_TOP_BYTES = 1024
 _LG_MAX_FREQUENT = 12  # 3,072 counters
@@ -76,12 +76,17 @@ def hash_texts(values: Iterable[str]) -> Hashes:
 def smallest(hashes: Hashes) -> Hashes:
     """Return the `SKETCH_SIZE` smallest different hashes, sorted."""
     if len(hashes) > 4 * SKETCH_SIZE:
-        # Twice the share that would do if all were different; if that leaves too few, take all.
-        limit = np.uint64(min(2**64 - 1, 2 * SKETCH_SIZE * 2**64 // len(hashes)))
-        few = hashes[hashes <= limit]
-        if len(unique := np.unique(few)) >= SKETCH_SIZE:
-            return unique[:SKETCH_SIZE]
-    return np.unique(hashes)[:SKETCH_SIZE]
+        # Sort only twice the share that will do if all are different; if it will not, sort all.
+        few = hashes[hashes <= np.uint64(2 * SKETCH_SIZE * 2**64 // len(hashes))]
+        if len(found := _unique(few)) >= SKETCH_SIZE:
+            return found[:SKETCH_SIZE]
+    return _unique(hashes)[:SKETCH_SIZE]
+
+
+def _unique(hashes: Hashes) -> Hashes:
+    # np.unique builds a hash table here, which is five times slower than to sort.
+    hashes = np.sort(hashes)
+    return hashes[np.concatenate([[True], hashes[1:] != hashes[:-1]])] if len(hashes) else hashes
 
 
 class Distinct:

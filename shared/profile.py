@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.distinct import (
-    BLOCK_TOP,
+    FREQUENT_SHARE,
     MAX_EXACT_BYTES,
     Distinct,
     Hashes,
@@ -153,11 +153,11 @@ def _profile_text(parsed: Parsed, limit: int) -> BlockColumn:
 
 
 def _frequent(values: Any, counts: npt.NDArray[np.int64]) -> tuple[Any, npt.NDArray[np.int64]]:
-    """Return the values of a block that stand more than once in it, the most frequent only."""
-    most = np.flatnonzero(counts > 1)
-    most = most[np.argsort(-counts[most], kind="stable")[:BLOCK_TOP]]
-    taken = values.take(pa.array(most)) if isinstance(values, pa.Array) else values[most]
-    return taken, counts[most]
+    """Return the values that many records of a block have."""
+    many = np.flatnonzero(counts >= max(2, FREQUENT_SHARE * counts.sum()))
+    return values.take(pa.array(many)) if isinstance(values, pa.Array) else values[many], counts[
+        many
+    ]
 
 
 class Profile:
@@ -239,7 +239,9 @@ class _ColumnProfile:
     def finish(self) -> Column:
         markers = dict(self.markers)
         type_, minimum, maximum = self.type, self.minimum, self.maximum
-        distinct, top = self.distinct.count(), self.distinct.top(MAX_VOCABULARY)
+        # An estimate may come out above what is possible.
+        distinct = min(self.distinct.count(), self.count)
+        top = self.distinct.top(MAX_VOCABULARY)
         if type_ is ColumnType.TEXT and self.distinct.exact:
             found = {value for value, _ in top}
             if found & _BOOLEANS and found <= _BOOLEANS.union(MISSING_MARKERS):
