@@ -1,0 +1,141 @@
+"""What goes over the pipes between the trainer and its workers.
+
+    trainer ── Shard, Shard, … ──────────────────────> worker    as the read-ahead allows
+    trainer <── Hello, then Done or Failed for each ── worker    in the order of the requests
+
+A message is a length, a head in MessagePack, and behind `Done` the bytes of its arrays. Arrays go
+through the pipe itself: it leaves nothing behind after a SIGKILL, an answer that was cut off shows
+as such, and it is no dearer than shared memory (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Generator, Iterator
+
+import msgspec
+import numpy as np
+
+from trainer.encode import Batch, Float32
+from trainer.shard import Shard
+
+_LENGTH = struct.Struct("<I")
+
+
+class Hello(msgspec.Struct, frozen=True, tag=True):
+    """The worker has started."""
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """A shard was read: the shapes of x, y and weights, whose bytes follow."""
+
+    x: tuple[int, ...]
+    y: tuple[int, ...]
+    weights: tuple[int, ...] | None
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """A shard was not read, and would not be at a second attempt.
+
+    Attributes:
+        kind: name of the class in `shared.errors`; empty for a bug.
+        where: and the other arguments of that class; for a bug, its traceback.
+    """
+
+    kind: str
+    where: str
+    expected: str = ""
+    found: str = ""
+    hint: str = ""
+
+
+Answer = Hello | Batch | Failed
+Piece = bytes | memoryview
+
+_shard_decoder = msgspec.msgpack.Decoder(Shard)
+_head_decoder = msgspec.msgpack.Decoder(Hello | Done | Failed)
+
+
+def pack(message: Shard | Hello | Failed) -> bytes:
+    """Return a message as bytes."""
+    return _pack(message)
+
+
+def pack_batch(batch: Batch) -> list[Piece]:
+    """Return the pieces of a `Done` message: its head, and the arrays as they lie in memory."""
+    arrays = [np.ascontiguousarray(a) for a in batch if a is not None]
+    weights = None if batch.weights is None else batch.weights.shape
+    head = Done(x=batch.x.shape, y=batch.y.shape, weights=weights)
+    return [_pack(head), *(_as_bytes(array) for array in arrays if array.size)]
+
+
+def unpack_shards(pipe: io.RawIOBase) -> Iterator[Shard | None]:
+    """Yield the requests from a pipe that does not block; None while there is none yet.
+
+    Ends when the pipe does.
+    """
+    try:
+        while True:
+            yield _shard_decoder.decode((yield from _head(pipe)))
+    except EOFError:
+        return
+
+
+def unpack_answers(pipe: io.RawIOBase) -> Iterator[Answer | None]:
+    """Yield the answers from a pipe that does not block; None while there is no whole one yet.
+
+    The arrays are new ones, which nobody else writes to. Ends when the pipe does, also within an
+    answer.
+    """
+    try:
+        while True:
+            head = _head_decoder.decode((yield from _head(pipe)))
+            if not isinstance(head, Done):
+                yield head
+                continue
+            x = yield from _array(pipe, head.x)
+            y = yield from _array(pipe, head.y)
+            weights = None if head.weights is None else (yield from _array(pipe, head.weights))
+            yield Batch(x, y, weights)
+    except EOFError:
+        return
+
+
+def _pack(message: Shard | Hello | Done | Failed) -> bytes:
+    head = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(head)) + head
+
+
+def _head(pipe: io.RawIOBase) -> Generator[None, None, bytearray]:
+    (length,) = _LENGTH.unpack((yield from _bytes(pipe, _LENGTH.size)))
+    return (yield from _bytes(pipe, length))
+
+
+def _bytes(pipe: io.RawIOBase, size: int) -> Generator[None, None, bytearray]:
+    buffer = bytearray(size)
+    yield from _fill(pipe, memoryview(buffer))
+    return buffer
+
+
+def _array(pipe: io.RawIOBase, shape: tuple[int, ...]) -> Generator[None, None, Float32]:
+    array = np.empty(shape, np.float32)
+    if array.size:
+        yield from _fill(pipe, _as_bytes(array))
+    return array
+
+
+def _as_bytes(array: Float32) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data
+
+
+def _fill(pipe: io.RawIOBase, view: memoryview) -> Generator[None, None, None]:
+    """Fill a buffer from a pipe, yielding whenever the pipe has no more for now."""
+    while view:
+        count = pipe.readinto(view)
+        if count is None:
+            yield
+        elif count == 0:
+            raise EOFError
+        else:
+            view = view[count:]
