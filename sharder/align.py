@@ -20,7 +20,8 @@ class Alignment:
 
     Attributes:
         ends: (E,) record ends in the piece, blank lines too.
-        trusted: whether each quote is structural.
+        trusted: whether each quote in the records that end in the piece is structural.
+        tail_trusted: the same for the tail.
         tail: the bytes behind the last record end, of earlier pieces too.
         inside: whether the tail ends inside quotes.
         opens: whether a quote would be structural next.
@@ -31,6 +32,7 @@ class Alignment:
 
     ends: Positions
     trusted: bool = True
+    tail_trusted: bool = True
     tail: bytes = b""
     inside: bool = False
     opens: bool = True
@@ -80,7 +82,8 @@ def align(scan: Scan, before: Alignment, *, source: Path, max_record_bytes: int)
     after = replace(
         before,
         ends=ends,
-        trusted=trusted,
+        trusted=trusted and before.tail_trusted,
+        tail_trusted=trusted and (before.tail_trusted or len(ends) > 0),
         tail=data[end:] if len(ends) else before.tail + data,
         inside=ends_inside,
         opens=opens,
