@@ -43,15 +43,15 @@ class FitConfig:
     batch_size: int | None = None
     # Two deliver more than a model on as many cores takes.
     workers: int = 2
-    max_queue_size: int = 16
+    max_queue_size: int = 8
     seed: int = 0
     drop: tuple[str, ...] = ()
     task: Task | Literal["auto"] = "auto"
     model: str | None = None
     learning_rate: float = 0.002
     class_weight: ClassWeight | None = None
-    # No measured reason.
-    patience: int = 5
+    # While the learning rate is high, the validation loss jumps: the best epochs come late.
+    patience: int = 10
     missing: Missing = "indicator"
     overwrite: bool = False
 

@@ -224,9 +224,10 @@ def _unfit(column: Column, records: int) -> str:
         return f"it is constant ({column.minimum})"
     present = records - column.missing
     counted = column.distinct_exact
-    share = column.distinct / present
+    distinct = min(column.distinct, present)  # an estimate may be larger
+    share = distinct / present
     about = "" if counted else "about "
-    found = f"{about}{column.distinct:,} different values in {present:,} records"
+    found = f"{about}{distinct:,} different values in {present:,} records"
     if column.type is ColumnType.INTEGER and not column.missing:
         # A float of all different values is a measurement, an integer an identifier.
         if share >= (1 if counted else _ID_SHARE):

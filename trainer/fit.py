@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import sys
 import time
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import keras
 import msgspec
@@ -74,12 +72,12 @@ def run(config: FitConfig, *, say: Say = say_on_stderr) -> Run:
         f"{core.count_params():,} weights"
     )
     started_s = time.monotonic()
-    history = _train(core, spec, dataset, config, say)
+    history, peak_bytes = _train(core, spec, dataset, config, say)
     seconds = time.monotonic() - started_s
     best = _restore_best(core, history, config.out / BEST_NAME)
     saver.save()
     done = Run(
-        options=msgspec.to_builtins(config),
+        options=msgspec.to_builtins(config, enc_hook=str),
         spec=spec,
         core=core.name,
         inputs=exported_names(core, spec),
@@ -89,7 +87,7 @@ def run(config: FitConfig, *, say: Say = say_on_stderr) -> Run:
         best_epoch=best + 1,
         metrics={name: values[best] for name, values in history.items()},
         seconds=seconds,
-        peak_memory_bytes=peak_memory_bytes(config.workers),
+        peak_memory_bytes=peak_bytes,
         versions=_versions(),
     )
     save_run(done, config.out)
@@ -137,46 +135,56 @@ class _Saver:
 
 def _train(
     core: keras.Model, spec: FeatureSpec, dataset: Dataset, config: FitConfig, say: Say
-) -> dict[str, list[float]]:
-    """Train, and return the metrics of each epoch."""
-    with contextlib.ExitStack() as stack:
-
-        def open_side(side: Side) -> CSVSequence:
-            sequence = CSVSequence(
-                dataset,
-                side=side,
-                spec=spec,
-                batch_size=config.batch_size,
-                workers=config.workers,
-                max_queue_size=config.max_queue_size,
-                seed=config.seed,
-                shuffle=side is Side.TRAIN,
-            )
-            stack.callback(sequence.close)
-            return sequence
-
-        train = open_side(Side.TRAIN)
-        validate = open_side(Side.VALIDATE) if dataset.shards[Side.VALIDATE] else None
-        if not core.compiled:
-            steps = config.epochs * len(train)
-            compile_model(core, spec, learning_rate=config.learning_rate, steps=steps)
-        callbacks = make_callbacks(
-            config.out,
-            monitor="val_loss" if validate else "loss",
-            patience=config.patience,
-            shard_of=train.shard_of,
+) -> tuple[dict[str, list[float]], int]:
+    """Train; return the metrics of each epoch, and the most memory it took, in bytes."""
+    train = CSVSequence(
+        dataset,
+        spec=spec,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        max_queue_size=config.max_queue_size,
+        seed=config.seed,
+    )
+    validate = None
+    if dataset.shards[Side.VALIDATE]:
+        validate = CSVSequence(
+            dataset,
+            side=Side.VALIDATE,
+            spec=spec,
+            batch_size=config.batch_size,
+            max_queue_size=config.max_queue_size,
+            shuffle=False,
+            feed=train.feed,
         )
-        if not sys.stdout.isatty():
-            records = dataset.count(Side.TRAIN)
-            callbacks.append(EpochLines(say, epochs=config.epochs, records=records))
+    if not core.compiled:
+        steps = config.epochs * len(train)
+        compile_model(core, spec, learning_rate=config.learning_rate, steps=steps)
+    callbacks = make_callbacks(
+        config.out,
+        monitor="val_loss" if validate else "loss",
+        patience=config.patience,
+        shard_of=train.shard_of,
+    )
+    at_terminal = sys.stdout.isatty()
+    if not at_terminal:
+        callbacks.append(EpochLines(say, epochs=config.epochs, records=dataset.count(Side.TRAIN)))
+    try:
         history = core.fit(
             train,
             validation_data=validate,
             epochs=config.epochs,
+            shuffle=False,  # the sequence does it
             callbacks=callbacks,
-            verbose=1 if sys.stdout.isatty() else 0,
+            verbose=1 if at_terminal else 0,
         )
-    return dict(history.history)
+        return dict(history.history), peak_memory_bytes(train.feed.pids)
+    except Exception:
+        # TensorFlow wraps what a sequence raises in an error of its own.
+        if error := train.error or (validate and validate.error):
+            raise error from None
+        raise
+    finally:
+        train.close()
 
 
 def _restore_best(core: keras.Model, history: dict[str, list[float]], weights: Path) -> int:
