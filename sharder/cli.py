@@ -38,10 +38,11 @@ class _Bytes(click.ParamType[int]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         text = str(value)
-        for suffix, unit in self._units:
-            if text.endswith(suffix) and text.removesuffix(suffix).isdecimal():
-                return int(text.removesuffix(suffix)) * unit
-        self.fail(f"{text!r} is not a size such as 65536, 64KiB or 8MiB", param, ctx)
+        suffix, unit = next(unit for unit in self._units if text.endswith(unit[0]))
+        number = text.removesuffix(suffix)
+        if not number.isdecimal():
+            self.fail(f"{text!r} is not a size such as 65536, 64KiB or 8MiB", param, ctx)
+        return int(number) * unit
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -70,9 +71,9 @@ def cli() -> None:
 @click.option("--profile/--no-profile", default=True, show_default=True,
               help="Profile the columns; the trainer needs it, or makes its own.")  # fmt: skip
 @click.option("--max-rejected", type=_Share(), default=_DEFAULTS.max_rejected,
-              show_default="1%", help="Share of bad records above which the run fails.")  # fmt: skip
+              show_default="1%", help="Share of bad records that fails the run.")  # fmt: skip
 @click.option("--max-record-bytes", type=_Bytes(), default=_DEFAULTS.max_record_bytes,
-              show_default="16MiB", help="Longest record; a quote left open ends here.")  # fmt: skip
+              show_default="16MiB", help="Longest record; stops a quote left open.")  # fmt: skip
 @click.option("--overwrite", is_flag=True,
               help="Replace an existing dataset, once the new one is complete.")  # fmt: skip
 def split(**options: Any) -> None:

@@ -110,9 +110,8 @@ def inspect(
         line = before.lines + len(line_ends(data[:start], last=True))
         return before.records + record, line, before.offset + start
 
-    if len(ends) and (longest := int(np.argmax(ends - starts))) >= 0:
-        if int(ends[longest] - starts[longest]) > config.max_record_bytes:
-            raise too_long(place(source, *where(longest)), config.max_record_bytes)
+    for longer in np.flatnonzero(ends - starts > config.max_record_bytes)[:1]:
+        raise too_long(place(source, *where(longer)), config.max_record_bytes)
 
     reasons = _find_bad(data, starts, ends, len(header), trusted=own.trusted)
     numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
@@ -215,8 +214,9 @@ class _Rank:
     def __call__(self, positions: Positions) -> npt.NDArray[np.int64]:
         word = positions >> 6
         below = (np.uint64(1) << (positions & 63).astype(np.uint64)) - np.uint64(1)
-        count = np.bitwise_count(self._words[word] & below)
-        return np.add(self._before[word], count, dtype=np.int64)
+        counts: npt.NDArray[np.int64] = self._before[word]
+        counts += np.bitwise_count(self._words[word] & below)
+        return counts
 
 
 def _find_not_utf8(data: bytes, starts: Positions, ends: Positions) -> list[int]:

@@ -69,7 +69,8 @@ class ProgressCallback(Callback):  # type: ignore[misc]
     def _line(self) -> str:
         seconds = time.monotonic() - self._started
         left = seconds * (self._total - self._done) / max(self._done, 1)
+        done, total = self._done / 1e9, self._total / 1e9
         return (
-            f"{self._done / self._total:4.0%}  {self._done / 1e9:,.2f} of "
-            f"{self._total / 1e9:,.2f} GB  {self._done / 1e6 / seconds:,.0f} MB/s  {left:,.0f} s left"
+            f"{done / total:4.0%}  {done:,.2f} of {total:,.2f} GB  "
+            f"{done * 1e3 / seconds:,.0f} MB/s  {left:,.0f} s left"
         )

@@ -20,6 +20,9 @@ from shared.schema import Column
 # Values longer than this are cut in tables.
 _SHOWN_CHARACTERS = 24
 
+_RIGHT = ("missing", "distinct", "min", "mean", "sd", "max")
+_HEADINGS = ("column", "type", *_RIGHT, "most frequent")
+
 
 def print_split(result: SplitResult, console: Console) -> None:
     """Print the summary of a run: the ledger, the shards, the time, the memory."""
@@ -53,6 +56,9 @@ def print_verified(dataset: Path, verified: Verified) -> None:
 def print_info(dataset: Path, manifest: Manifest) -> None:
     """Print the profile of a dataset as a table."""
     console = Console()
+    if not console.is_terminal:
+        # Nobody resizes a file: make room for the names.
+        console = Console(width=140)
     console.print(f"[bold]{dataset}[/bold]  {_ledger(manifest)}", highlight=False, soft_wrap=True)
     split = manifest.split
     console.print(
@@ -65,28 +71,35 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
     if manifest.columns is None:
         console.print("no profile: it was made with --no-profile")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("column", style="bold")
-    table.add_column("type")
-    for name in ("missing", "distinct", "min", "mean", "sd", "max"):
-        table.add_column(name, justify="right")
-    table.add_column("most frequent")
     good = manifest.records - manifest.rejected
-    for column in manifest.columns:
-        table.add_row(*_row(column, good))
+    rows = [_row(column, good) for column in manifest.columns]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(_HEADINGS):
+        # All columns keep their width but the last, which gives way in a narrow terminal.
+        last = index == len(_HEADINGS) - 1
+        table.add_column(
+            name,
+            style="bold" if index == 0 else "",
+            justify="right" if name in _RIGHT else "left",
+            no_wrap=True,
+            min_width=0 if last else max(len(name), *(row[index].cell_len for row in rows)),
+        )
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
     if not all(column.distinct_exact for column in manifest.columns):
         console.print("~ estimated, standard error 1.6 %", style="dim")
 
 
-def _row(column: Column, records: int) -> list[str | Text]:
+def _row(column: Column, records: int) -> list[Text]:
     name = Text(column.name or "(no name)", style="" if column.name else "dim")
     missing = f"{column.missing / records:.2%}" if column.missing else "-"
     distinct = f"{'' if column.distinct_exact else '~'}{column.distinct:,}"
     deviation = None if column.variance is None else column.variance**0.5
     cells = [column.minimum, column.mean, deviation, column.maximum]
     top = "" if column.distinct == records else _top(column, records)
-    return [name, column.type.value, missing, distinct, *map(_cell, cells), Text(top)]
+    texts = (Text(text) for text in (column.type.value, missing, distinct))
+    return [name, *texts, *map(_cell, cells), Text(top)]
 
 
 def _top(column: Column, records: int) -> str:

@@ -166,7 +166,7 @@ def _read_head(
         mark = len(_BOM) if head.startswith(_BOM) else 0
         aligned = align(
             scan(head[mark:], last=last),
-            begin(offset=mark),
+            begin(offset=mark, records=-1),  # the header is not counted
             source=path,
             max_record_bytes=max_record_bytes,
         )

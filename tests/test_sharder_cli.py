@@ -1,0 +1,275 @@
+"""The program `sharder`, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SHARDER = str(Path(sys.executable).with_name("sharder"))
+SAMPLE = Path(__file__).parents[1] / "data" / "quest_log_sample.csv"
+
+
+def sharder(*args: object, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [SHARDER, *map(str, args)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def failure(*args: object, cwd: Path) -> str:
+    """Run a command that fails as expected, and return its message."""
+    done = sharder(*args, cwd=cwd, status=1)
+    assert done.stdout == ""
+    assert done.stderr.startswith("sharder: error: ")
+    return done.stderr
+
+
+def write(directory: Path, text: str | bytes, name: str = "drop.csv") -> Path:
+    path = directory / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def tree(directory: Path) -> dict[str, bytes]:
+    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+def test_the_only_line_on_stdout_is_the_dataset(tmp_path: Path) -> None:
+    done = sharder("split", SAMPLE, "--out", "data", cwd=tmp_path)
+    assert done.stdout == "data/log_quest\n"
+    assert "1,200 records = " in done.stderr
+    assert sorted(path.name for path in tmp_path.glob("data/*")) == [
+        "log_quest",
+        "log_quest_validate",
+    ]
+    assert [path.name for path in sorted(tmp_path.glob("data/log_quest/*"))] == [
+        "manifest.json",
+        "splited",
+    ]
+
+
+def test_shards_have_a_header_and_a_thousand_records(tmp_path: Path) -> None:
+    write(tmp_path, "n\n" + "".join(f"{n}\n" for n in range(2500)))
+    sharder(
+        "split",
+        "drop.csv",
+        "--out",
+        ".",
+        "--name",
+        "numbers",
+        "--validate-fraction",
+        0,
+        cwd=tmp_path,
+    )
+    shards = tree(tmp_path / "numbers" / "splited")
+    assert list(shards) == ["split_data_00000.csv", "split_data_00001.csv", "split_data_00002.csv"]
+    assert [len(data.splitlines()) for data in shards.values()] == [1001, 1001, 501]
+    assert all(data.startswith(b"n\n") for data in shards.values())
+    assert not (tmp_path / "numbers_validate").exists()
+
+
+def test_the_profile_is_exact_over_all_records(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{n},{n / 4},{'NA' if n % 5 else '1.5'},{n % 2 == 0},000{n % 3},x{n % 4},\n"
+        for n in range(1000)
+    )
+    write(tmp_path, "i,f,gaps,flag,zip,text,nothing\n" + rows + "1000,late,,True,0001,x0,\n")
+    sharder("split", "drop.csv", "--out", "out", "--block-bytes", 512, cwd=tmp_path)
+    found = json.loads(sharder("info", "out/log_quest", "--json", cwd=tmp_path).stdout)
+    columns = {column["name"]: column for column in found}
+    assert {name: column["type"] for name, column in columns.items()} == {
+        "i": "integer", "f": "text", "gaps": "number", "flag": "boolean",
+        "zip": "text", "text": "text", "nothing": "empty",
+    }  # fmt: skip
+    i = columns["i"]
+    assert (i["minimum"], i["maximum"], i["mean"], i["missing"], i["distinct"]) == (
+        0,
+        1000,
+        500,
+        0,
+        1001,
+    )
+    assert i["variance"] == 83500
+    assert columns["gaps"]["missing"] == 801
+    assert columns["gaps"]["missing_markers"] == ["NA"]
+    assert columns["text"]["top"] == [["x0", 251], ["x1", 250], ["x2", 250], ["x3", 250]]
+    assert columns["zip"]["minimum"] == "0000"
+    assert columns["nothing"]["missing"] == 1001
+
+
+def test_info_prints_a_table(tmp_path: Path) -> None:
+    sharder("split", SAMPLE, "--out", "data", cwd=tmp_path)
+    shown = sharder("info", "data/log_quest", cwd=tmp_path).stdout
+    assert "1,200 records = " in shown
+    assert "player_class" in shown
+
+
+def test_several_sources_are_one_table(tmp_path: Path) -> None:
+    write(tmp_path, "a,b\n1,2\n3,4", "one.csv")
+    write(tmp_path, "a,b\r\n5,6\r\n", "two.csv")
+    sharder("split", "one.csv", "two.csv", "--out", ".", "--validate-fraction", 0, cwd=tmp_path)
+    assert tree(tmp_path / "log_quest" / "splited") == {
+        "split_data_00000.csv": b"a,b\n1,2\n3,4\n5,6\r\n"
+    }
+    write(tmp_path, "a,c\n5,6\n", "three.csv")
+    message = failure("split", "one.csv", "three.csv", "--out", "x", cwd=tmp_path)
+    assert "three.csv: expected the header of one.csv: a, b, found a, c" in message
+
+
+def test_bad_records_are_kept_aside_with_place_and_reason(tmp_path: Path) -> None:
+    good = b"".join(b'%d,"x\ny"\n' % n for n in range(400))
+    write(tmp_path, b"a,b\n\n1,2,3\n" + good + b"4\n5,\xff\n6,7\n")
+    done = sharder("split", "drop.csv", "--out", ".", cwd=tmp_path)
+    assert "3 rejected" in done.stderr
+    rejected = tree(tmp_path / "log_quest" / "rejected")
+    assert rejected["records.csv"] == b"1,2,3\n4\n5,\xff\n"
+    assert rejected["reasons.csv"].decode().splitlines() == [
+        "source,record,line,offset,bytes,reason",
+        'drop.csv,1,3,5,6,"3 fields, the header has 2"',
+        f'drop.csv,402,804,{11 + len(good)},2,"1 fields, the header has 2"',
+        f"drop.csv,403,805,{13 + len(good)},4,not UTF-8",
+    ]
+    sharder("verify", "log_quest", cwd=tmp_path)
+
+
+def test_too_many_bad_records_fail_the_run_and_leave_nothing(tmp_path: Path) -> None:
+    write(tmp_path, "a,b\n" + "1,2\n" * 50 + "3\n")
+    message = failure("split", "drop.csv", "--out", "data", cwd=tmp_path)
+    assert "1 of 51" in message
+    assert "drop.csv: record 51 (line 52, byte 204): 1 fields, the header has 2" in message
+    assert "--max-rejected" in message
+    assert list((tmp_path / "data").iterdir()) == []
+    sharder("split", "drop.csv", "--out", "data", "--max-rejected", "2%", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "expected a header and records, found an empty file"),
+        (b"\n\n", "expected a header and records, found an empty file"),
+        (b"a,b\n", "expected records, found a header and no record behind it"),
+        (b"a,b,a\n1,2,3\n", "header: expected different names, found 'a' 2 times"),
+        ("名前,b\n1,2\n".encode("cp932"), "header: expected UTF-8, found byte 0x96"),
+        (b'a,b\n1,2\n3,"x\ny\n', "record 2 (line 3, byte 8): expected a quote that closes"),
+        (b'a,b\n1,2\n3,"' + b"x" * 5000, "record 2 (line 3, byte 8): expected a record of at most"),
+    ],
+)  # fmt: skip
+def test_a_bad_source_gets_one_clear_message(tmp_path: Path, text: bytes, message: str) -> None:
+    write(tmp_path, text)
+    options = ("--max-record-bytes", 4000, "--block-bytes", 1000)
+    assert f"drop.csv: {message}" in failure(
+        "split", "drop.csv", "--out", "data", *options, cwd=tmp_path
+    )
+    assert not (tmp_path / "data").exists() or list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_missing_source_is_named(tmp_path: Path) -> None:
+    message = failure("split", "nowhere.csv", "--out", "data", cwd=tmp_path)
+    assert "nowhere.csv: expected a CSV file, found no such file" in message
+    message = failure("split", ".", "--out", "data", cwd=tmp_path)
+    assert "expected a readable file, found Is a directory" in message
+
+
+def test_an_empty_column_name_and_a_byte_order_mark_are_accepted(tmp_path: Path) -> None:
+    write(tmp_path, b'\xef\xbb\xbf"","b"\n"1",2\n')
+    sharder("split", "drop.csv", "--out", ".", "--validate-fraction", 0, cwd=tmp_path)
+    shard = tmp_path / "log_quest" / "splited" / "split_data_00000.csv"
+    assert shard.read_bytes() == b'"","b"\n"1",2\n'
+
+
+def test_an_existing_dataset_is_replaced_only_with_overwrite(tmp_path: Path) -> None:
+    write(tmp_path, "a\n" + "1\n" * 3000)
+    sharder("split", "drop.csv", "--out", "data", cwd=tmp_path)
+    before = tree(tmp_path / "data")
+    assert "--overwrite" in failure("split", "drop.csv", "--out", "data", cwd=tmp_path)
+    write(tmp_path, 'a\n1\n"2\n')
+    failure("split", "drop.csv", "--out", "data", "--overwrite", cwd=tmp_path)
+    assert tree(tmp_path / "data") == before
+    write(tmp_path, "a\n" + "2\n" * 10)
+    sharder("split", "drop.csv", "--out", "data", "--overwrite", cwd=tmp_path)
+    sharder("verify", "data/log_quest", cwd=tmp_path)
+    assert len(tree(tmp_path / "data" / "log_quest" / "splited")) == 1
+
+
+def test_a_run_without_room_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    write(tmp_path, "a,b\n1,2\n")
+    with (tmp_path / "drop.csv").open("r+b") as file:
+        file.truncate(1 << 43)  # a hole: 8 TiB in size, one page on disk
+    message = failure("split", "drop.csv", "--out", "data", cwd=tmp_path)
+    assert "GB free for the shards" in message
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda shard: shard.write_bytes(shard.read_bytes()[:-4]), "bytes, found"),
+        (lambda shard: shard.write_bytes(shard.read_bytes().replace(b"7", b"8", 1)), "checksum"),
+        (lambda shard: shard.unlink(), "shard"),
+        (lambda shard: shutil.copy(shard, shard.with_name("split_data_00003.csv")), "remove"),
+        (lambda shard: shard.parents[1].joinpath("manifest.json").unlink(), "manifest.json"),
+    ],
+)
+def test_verify_finds_damage(tmp_path: Path, damage: object, message: str) -> None:
+    write(tmp_path, "a\n" + "".join(f"{n}\n" for n in range(2600)))
+    sharder("split", "drop.csv", "--out", ".", "--validate-fraction", 0, cwd=tmp_path)
+    sharder("verify", "log_quest", cwd=tmp_path)
+    damage(tmp_path / "log_quest" / "splited" / "split_data_00001.csv")  # type: ignore[operator]
+    assert message in failure("verify", "log_quest", cwd=tmp_path)
+
+
+def test_ctrl_c_leaves_nothing_and_a_killed_run_is_cleaned_by_the_next(tmp_path: Path) -> None:
+    rows = b'1,"some text that is long enough to fill blocks"\n' * 1000
+    with (tmp_path / "drop.csv").open("wb") as file:
+        file.write(b"a,b\n")
+        for _ in range(2000):
+            file.write(rows)
+    command = [SHARDER, "split", "drop.csv", "--out", "data"]
+
+    def start() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        shards = tmp_path / "data" / ".log_quest.partial" / "log_quest" / "splited"
+        while not (shards.is_dir() and any(shards.iterdir())):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return process
+
+    killed = start()
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [".log_quest.partial"]
+
+    interrupted = start()
+    message = failure("split", "drop.csv", "--out", "data", cwd=tmp_path)
+    assert "expected no other run with this target" in message
+    os.kill(interrupted.pid, signal.SIGINT)
+    _, stderr = interrupted.communicate(timeout=60)
+    assert interrupted.returncode == 130, stderr.decode()
+    assert b"Traceback" not in stderr
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_help_answers_without_loading_dask(tmp_path: Path) -> None:
+    heavy = "{'dask', 'pyarrow', 'numpy'}"
+    code = f"import sys, sharder.cli; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert "SOURCE" in sharder("split", "--help", cwd=tmp_path).stdout
+
+
+def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
+    assert "--out" in sharder("split", SAMPLE, cwd=tmp_path, status=2).stderr
+    message = failure("split", SAMPLE, "--out", "x", "--rows-per-shard", 0, cwd=tmp_path)
+    assert "--rows-per-shard: expected 1 to" in message
