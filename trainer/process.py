@@ -23,15 +23,7 @@ from trainer.features import FeatureSpec
 from trainer.shard import Shard
 from trainer.wire import Failed, Hello, pack, unpack_answers
 
-# `python -m trainer.worker` would find the package only from some directories. With the search path
-# of this process the worker finds what this process has found: from a checkout, an installation, a
-# notebook, `python -c`. The main script is not imported again, so it needs no `__main__` guard.
-_PROGRAM = """
-import sys
-sys.path[:] = sys.argv[3:]
-from trainer.worker import main
-main(int(sys.argv[1]), int(sys.argv[2]))
-"""
+_BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 
 # What the pipe may hold of answers, so that a worker goes on while nobody listens: ten batches of
 # the quest log. What Linux allows everybody; elsewhere the pipe stays as it is, and a worker waits
@@ -66,7 +58,7 @@ class Process:
         root = str(Path(__file__).resolve().parents[1])
         paths = [path for path in sys.path if path]
         self._popen = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, str(spec.fileno()), str(os.getpid())]
+            [sys.executable, str(_BOOTSTRAP), str(spec.fileno()), str(os.getpid())]
             + paths
             + [root] * (root not in paths),
             stdin=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """A worker: a small program that reads shards for the trainer.
 
 It imports NumPy and Arrow, neither Keras nor TensorFlow nor pandas, so that it starts in 0.2 s and
-takes 60 MB. `trainer.process` starts it, with
+takes 60 MB. `trainer.process` prepares and starts it, with
 
     descriptor 0    requests come in; it ends when the trainer does, and then so does the worker
     descriptor 1    answers go out
@@ -13,8 +13,6 @@ from __future__ import annotations
 import io
 import os
 import select
-import signal
-import sys
 import traceback
 
 import msgspec
@@ -37,11 +35,6 @@ class _TrainerGoneError(Exception):
 
 def main(spec_fd: int, trainer_pid: int) -> None:
     """Answer requests until there is no one to answer to."""
-    # The trainer decides what Ctrl-C means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Arrow imports pandas, where it is installed, to recognise its objects: 0.3 s and 50 MB for
-    # nothing. An entry of None makes that import fail, which Arrow is prepared for.
-    sys.modules["pandas"] = None  # type: ignore[assignment]
     # Parallelism is across workers.
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)

@@ -1,0 +1,340 @@
+"""The feed survives its workers, and they do not survive it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from feeding import ROOT, alive, holds_within, numbers, open_numbered, write_numbered
+
+from shared.errors import ConfigError, ContractError, WorkerError
+from trainer.features import FeatureSpec
+from trainer.feed import Feed
+from trainer.shard import Shard
+
+
+class Owner:
+    """Somebody who asks."""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_numbered(tmp_path_factory.mktemp("feed") / "log", 400)  # 40 shards
+
+
+@pytest.fixture
+def spec(dataset: Path) -> FeatureSpec:
+    return open_numbered(dataset)[0]
+
+
+@pytest.fixture
+def shards(dataset: Path) -> list[Shard]:
+    return open_numbered(dataset)[1]
+
+
+@pytest.fixture
+def feed(spec: FeatureSpec) -> Iterator[Feed]:
+    feed = Feed(spec, workers=2, timeout_s=20.0)
+    yield feed
+    feed.close()
+
+
+def read_all(feed: Feed, shards: list[Shard], owner: object, *, ahead: int = 8) -> Iterator[int]:
+    """Yield the number of each record, shard after shard."""
+    for i, shard in enumerate(shards):
+        (batch,) = feed.read([shard], ahead=shards[i + 1 : i + 1 + ahead], owner=owner)
+        yield from numbers(feed.spec, batch.x)
+
+
+def test_shards_come_in_the_order_they_are_asked_for(feed: Feed, shards: list[Shard]) -> None:
+    assert list(read_all(feed, shards, Owner())) == list(range(400))
+
+
+def test_without_workers_the_shards_are_read_here(spec: FeatureSpec, shards: list[Shard]) -> None:
+    feed = Feed(spec, workers=0)
+    assert list(read_all(feed, shards, Owner())) == list(range(400))
+    assert feed.pids == []
+
+
+def test_what_was_read_ahead_in_vain_is_not_given_instead(feed: Feed, shards: list[Shard]) -> None:
+    owner = Owner()
+    feed.read([shards[0]], ahead=shards[1:9], owner=owner)
+    assert list(read_all(feed, shards[20:], owner)) == list(range(200, 400))
+
+
+def test_two_owners_read_at_the_same_time(feed: Feed, shards: list[Shard]) -> None:
+    found: dict[int, list[int]] = {}
+
+    def read(start: int) -> None:
+        found[start] = list(read_all(feed, shards[start:][:20], Owner()))
+
+    threads = [threading.Thread(target=read, args=(start,)) for start in (0, 20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30.0)
+    assert found == {0: list(range(200)), 20: list(range(200, 400))}
+
+
+@pytest.mark.parametrize("victims", [1, 2])
+def test_killed_workers_are_named_and_replaced_and_no_record_is_lost(
+    feed: Feed, shards: list[Shard], victims: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    records = []
+    for n in read_all(feed, shards, Owner()):
+        records.append(n)
+        if n in (45, 205):
+            for pid in feed.pids[:victims]:
+                os.kill(pid, signal.SIGKILL)
+    assert records == list(range(400))
+    assert len(set(feed.pids)) == 2
+    said = capfd.readouterr().err
+    assert said.count("another one takes its place") == 2 * victims
+    assert "was killed by SIGKILL (out of memory?) while" in said
+
+
+def test_a_stopped_worker_is_replaced_after_the_timeout(
+    spec: FeatureSpec, shards: list[Shard], capfd: pytest.CaptureFixture[str]
+) -> None:
+    feed = Feed(spec, workers=1, timeout_s=0.5)
+    owner = Owner()
+    feed.read([shards[0]], owner=owner)
+    (pid,) = feed.pids
+    os.kill(pid, signal.SIGSTOP)
+    assert list(read_all(feed, shards, owner)) == list(range(400))
+    assert alive([pid]) == []
+    said = capfd.readouterr().err
+    assert f"worker {pid} gave no answer for 0.5 s while reading {shards[0].path}" in said
+    feed.close()
+
+
+def test_a_shard_that_kills_its_readers_ends_the_run_and_is_named(
+    spec: FeatureSpec, shards: list[Shard], tmp_path: Path
+) -> None:
+    # A pipe at the shard's place: who opens it for reading waits for who opens it for writing,
+    # so that the killer strikes while the shard is read, never elsewhere.
+    trap = Shard(str(tmp_path / "split_data_00002.csv"), 10)
+    os.mkfifo(trap.path)
+    feed = Feed(spec, workers=1, timeout_s=20.0)
+    killed: list[int] = []
+
+    def kill_readers() -> None:
+        while len(killed) < 3:
+            with Path(trap.path).open("wb"):
+                killed.append(feed.pids[0])
+                os.kill(killed[-1], signal.SIGKILL)
+                holds_within(lambda: not alive(killed[-1:]), 5.0)
+
+    killer = threading.Thread(target=kill_readers, daemon=True)
+    killer.start()
+    owner = Owner()
+    assert numbers(spec, feed.read([shards[0]], ahead=[trap], owner=owner)[0].x)[0] == 0
+    with pytest.raises(WorkerError) as caught:
+        feed.read([trap], owner=owner)
+    killer.join(5.0)
+    assert len(set(killed)) == 3
+    assert str(caught.value).startswith(
+        f"{trap.path}: expected a shard that a worker can read, found 3 workers that failed; "
+        f"the last was killed by SIGKILL (out of memory?) while reading {trap.path}"
+    )
+    # The feed itself goes on.
+    assert numbers(spec, feed.read([shards[1]], owner=owner)[0].x) == list(range(10, 20))
+    feed.close()
+
+
+def test_a_shard_that_is_never_read_ends_the_run_and_is_named(
+    spec: FeatureSpec, tmp_path: Path
+) -> None:
+    stuck = Shard(str(tmp_path / "split_data_00000.csv"), 10)
+    os.mkfifo(stuck.path)
+    feed = Feed(spec, workers=1, timeout_s=0.3)
+    with pytest.raises(WorkerError, match=r"the last gave no answer for 0\.3 s while reading"):
+        feed.read([stuck], owner=Owner())
+    feed.close()
+
+
+def _delete(path: Path) -> None:
+    path.unlink()
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, 20)
+
+
+def _change(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"30.5", b"31.5"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (_delete, "expected a shard, found No such file or directory; run the same"),
+        (_truncate, "expected 78 bytes, as in the manifest, found 20; the shard has changed"),
+        (_change, "expected the checksum in the manifest, found another one; the shard has"),
+    ],
+)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_that_changes_during_the_run_is_named(
+    damage: object, found: str, workers: int, tmp_path: Path
+) -> None:
+    assert callable(damage)
+    spec, shards = open_numbered(write_numbered(tmp_path / "log", 100))
+    feed = Feed(spec, workers=workers)
+    owner = Owner()
+    assert list(read_all(feed, shards[:3], owner)) == list(range(30))
+    pids = feed.pids
+    damage(Path(shards[3].path))
+    with pytest.raises(ContractError) as caught:
+        feed.read([shards[3]], owner=owner)
+    assert str(caught.value).startswith(f"{shards[3].path}: {found}")
+    # It was no worker's fault.
+    assert feed.pids == pids
+    feed.close()
+
+
+def test_a_field_that_does_not_fit_is_named_with_its_shard(tmp_path: Path) -> None:
+    spec, shards = open_numbered(write_numbered(tmp_path / "log", 20))
+    bad = Path(shards[1].path)
+    bad.write_bytes(bad.read_bytes().replace(b"15.5", b"many"))
+    feed = Feed(spec, workers=1)
+    with pytest.raises(ContractError, match=r"00001\.csv, column 'n': .*found 'many'"):
+        feed.read([Shard(str(bad), 10)], owner=Owner())
+    feed.close()
+
+
+def test_closing_leaves_no_process(feed: Feed, shards: list[Shard]) -> None:
+    feed.read([shards[0]], owner=Owner())
+    pids = feed.pids
+    assert len(alive(pids)) == 2
+    feed.close()
+    assert alive(pids) == []
+    with pytest.raises(WorkerError, match="closed"):
+        feed.read([shards[0]], owner=Owner())
+
+
+def test_a_feed_that_is_dropped_leaves_no_process(spec: FeatureSpec, shards: list[Shard]) -> None:
+    feed = Feed(spec, workers=2)
+    feed.read([shards[0]], owner=Owner())
+    pids = feed.pids
+    del feed
+    gc.collect()
+    assert alive(pids) == []
+
+
+def test_closing_wakes_the_thread_that_waits(spec: FeatureSpec, tmp_path: Path) -> None:
+    stuck = Shard(str(tmp_path / "split_data_00000.csv"), 10)
+    os.mkfifo(stuck.path)
+    feed = Feed(spec, workers=1)
+    failed: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            feed.read([stuck], owner=Owner())
+        except WorkerError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert holds_within(lambda: len(feed.pids) == 1, 10.0)
+    feed.close()
+    thread.join(2.0)
+    assert not thread.is_alive()
+    assert "closed" in str(failed[0])
+
+
+READER = """
+    import sys, time
+    from pathlib import Path
+    from feeding import open_numbered
+    from trainer.feed import Feed
+
+    spec, shards = open_numbered(Path(sys.argv[1]))
+    feed = Feed(spec, workers=2)
+    feed.read(shards[:2], ahead=shards[2:10], owner=feed)
+    print(*feed.pids, flush=True)
+    time.sleep(60)
+"""
+
+
+def start_reader(dataset: Path) -> tuple[subprocess.Popen[str], list[int]]:
+    """Start `python -c` that reads and then waits; return it and its workers."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(READER), str(dataset)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
+    )
+    assert program.stdout is not None
+    return program, [int(pid) for pid in program.stdout.readline().split()]
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_end_with_their_program(dataset: Path, kill: signal.Signals) -> None:
+    program, pids = start_reader(dataset)
+    with program:
+        assert len(alive(pids)) == 2
+        program.send_signal(kill)
+        program.wait(2.0)
+        assert holds_within(lambda: not alive(pids), 2.0)
+
+
+def test_workers_leave_ctrl_c_to_their_program(feed: Feed, shards: list[Shard]) -> None:
+    owner = Owner()
+    feed.read([shards[0]], owner=owner)
+    pids = feed.pids
+    for pid in pids:
+        os.kill(pid, signal.SIGINT)
+        # Ctrl-C in a terminal goes to a process group: theirs is another one.
+        assert os.getpgid(pid) != os.getpgrp()
+    assert list(read_all(feed, shards, owner)) == list(range(400))
+    assert feed.pids == pids
+
+
+def test_a_fork_of_the_program_is_refused_and_kills_nobody(feed: Feed, shards: list[Shard]) -> None:
+    feed.read([shards[0]], owner=Owner())
+    fork = os.fork()
+    if fork == 0:
+        status = 1
+        try:
+            feed.read([shards[1]], owner=feed)
+        except ConfigError:
+            status = 0
+        finally:
+            feed.close()
+            os._exit(status)
+    assert os.waitpid(fork, 0)[1] == 0
+    assert len(alive(feed.pids)) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [({"workers": -1}, "workers: expected 0 or more"), ({"timeout_s": 0}, "timeout_s")],
+)
+def test_arguments_out_of_bounds_are_refused(
+    spec: FeatureSpec, arguments: dict[str, int], found: str
+) -> None:
+    with pytest.raises(ConfigError, match=found):
+        Feed(spec, **arguments)
+
+
+def test_time_that_nobody_waited_does_not_count_against_a_worker(
+    spec: FeatureSpec, shards: list[Shard], capfd: pytest.CaptureFixture[str]
+) -> None:
+    feed = Feed(spec, workers=1, timeout_s=0.5)
+    owner = Owner()
+    feed.read([shards[0]], ahead=shards[1:9], owner=owner)
+    time.sleep(1.0)
+    assert list(read_all(feed, shards[1:], owner)) == list(range(10, 400))
+    assert capfd.readouterr().err == ""
+    feed.close()

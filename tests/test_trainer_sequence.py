@@ -1,0 +1,319 @@
+"""Batches as Keras takes them."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from feeding import ROOT, alive, holds_within, numbers, write_numbered
+
+from shared.errors import ConfigError, ContractError
+from shared.layout import Side, list_shards
+from trainer.feed import Feed
+from trainer.sequence import Arrays, CSVSequence
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 training shards and 3 for validation, the last of each with 5 records."""
+    return write_numbered(tmp_path_factory.mktemp("sequence") / "log", 115, validate=25)
+
+
+@pytest.fixture(scope="module")
+def feed(dataset: Path) -> Iterator[Feed]:
+    """One pair of workers for most tests."""
+    feed = CSVSequence(dataset, "clear").feed
+    yield feed
+    feed.close()
+
+
+def records_of(sequence: CSVSequence) -> list[list[tuple[int, float]]]:
+    """Return (number, label) of each record, a list for each batch."""
+    batches = [sequence[index] for index in range(len(sequence))]
+    return [
+        list(zip(numbers(sequence.spec, batch[0]), batch[1].tolist(), strict=True))
+        for batch in batches
+    ]
+
+
+def records_in(dataset: Path, side: Side) -> list[tuple[int, float]]:
+    """Return the same from the files, as Python's `csv` reads them."""
+    found = []
+    for path in list_shards(dataset, side):
+        with path.open(newline="") as lines:
+            found += [(int(float(r["n"])), float(r["clear"])) for r in csv.DictReader(lines)]
+    return found
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("batch_size", "batches"), [(None, 12), (1, 115), (7, 17), (10, 12), (64, 2), (1000, 1)]
+)
+def test_every_epoch_has_every_record_exactly_once(
+    dataset: Path, feed: Feed, batch_size: int | None, batches: int, workers: int
+) -> None:
+    sequence = CSVSequence(
+        dataset,
+        spec=feed.spec,
+        batch_size=batch_size,
+        workers=workers,
+        feed=feed if workers else None,
+    )
+    assert len(sequence) == batches
+    epochs = []
+    for _ in range(2):
+        found = records_of(sequence)
+        assert [len(batch) for batch in found if batch_size][:-1] == [batch_size] * (
+            batches - 1 if batch_size else 0
+        )
+        records = [record for batch in found for record in batch]
+        assert sorted(records) == records_in(dataset, Side.TRAIN)
+        epochs.append(records)
+        sequence.on_epoch_end()
+    assert epochs[0] != epochs[1]
+
+
+def test_without_shuffling_the_records_keep_their_order(dataset: Path, feed: Feed) -> None:
+    for batch_size in (None, 8):
+        sequence = CSVSequence(
+            dataset,
+            spec=feed.spec,
+            side="validate",
+            batch_size=batch_size,
+            shuffle=False,
+            feed=feed,
+        )
+        found = [record for batch in records_of(sequence) for record in batch]
+        assert found == records_in(dataset, Side.VALIDATE)
+
+
+def test_the_order_is_a_function_of_seed_and_epoch(dataset: Path, feed: Feed) -> None:
+    def order(seed: int, epoch: int) -> list[list[tuple[int, float]]]:
+        sequence = CSVSequence(dataset, spec=feed.spec, seed=seed, feed=feed)
+        sequence.epoch = epoch
+        return records_of(sequence)
+
+    first = order(0, 1)
+    sequence = CSVSequence(dataset, spec=feed.spec, feed=feed)
+    records_of(sequence)
+    sequence.on_epoch_end()
+    assert sequence.epoch == 1
+    assert records_of(sequence) == first == order(0, 1)
+    assert first != order(1, 1)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_asked_for(
+    dataset: Path, feed: Feed, batch_size: int | None
+) -> None:
+    sequence = CSVSequence(dataset, spec=feed.spec, batch_size=batch_size, feed=feed)
+    expected = records_of(sequence)
+    found: dict[int, list[int]] = {}
+
+    def ask(indexes: list[int]) -> None:
+        for index in indexes:
+            found[index] = numbers(sequence.spec, sequence[index][0])
+
+    backwards = list(reversed(range(len(sequence))))
+    threads = [threading.Thread(target=ask, args=(backwards[i::3],)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30.0)
+    assert found == {i: [number for number, _ in batch] for i, batch in enumerate(expected)}
+
+
+def test_an_index_beyond_the_end_is_refused(dataset: Path, feed: Feed) -> None:
+    sequence = CSVSequence(dataset, spec=feed.spec, feed=feed)
+    for index in (-1, len(sequence)):
+        with pytest.raises(IndexError):
+            sequence[index]
+
+
+def test_a_batch_belongs_to_who_asked_for_it(dataset: Path, feed: Feed) -> None:
+    sequence = CSVSequence(dataset, spec=feed.spec, batch_size=4, feed=feed)
+    expected = records_of(sequence)
+    for index in range(len(sequence)):
+        for array in sequence[index]:
+            array[:] = -1.0
+    assert records_of(sequence) == expected
+
+
+def test_the_shards_of_a_batch_are_named(dataset: Path, feed: Feed) -> None:
+    sequence = CSVSequence(dataset, spec=feed.spec, batch_size=15, shuffle=False, feed=feed)
+    directory = dataset / "splited"
+    assert sequence.shard_of(1) == (
+        f"{directory / 'split_data_00001.csv'}, {directory / 'split_data_00002.csv'}"
+    )
+
+
+def test_class_weights_are_for_training_only(dataset: Path) -> None:
+    sequence = CSVSequence(dataset, "clear", class_weight={"1": 3.0}, workers=0, batch_size=15)
+    batch = sequence[0]
+    assert len(batch) == 3
+    assert batch[2].tolist() == np.where(batch[1] == 1, 3.0, 1.0).tolist()
+    validate = CSVSequence(dataset, spec=sequence.spec, side="validate", workers=0)
+    assert len(validate[0]) == 2
+
+
+class Recorder(CSVSequence):
+    """Notes the numbers of the records of every batch that was asked for in an epoch."""
+
+    seen: list[list[int]]
+
+    def on_epoch_begin(self) -> None:
+        super().on_epoch_begin()
+        self.seen = []
+
+    def __getitem__(self, index: int) -> Arrays:
+        batch = super().__getitem__(index)
+        if hasattr(self, "seen"):
+            self.seen.append(numbers(self.spec, batch[0]))
+        return batch
+
+
+class Epochs(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps what a sequence gave in each epoch, and by which processes."""
+
+    def __init__(self, sequence: Recorder) -> None:
+        super().__init__()
+        self.sequence = sequence
+        self.records: list[list[list[int]]] = []
+        self.pids: list[list[int]] = []
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        self.records.append(self.sequence.seen)
+        self.pids.append(self.sequence.feed.pids)
+
+
+def small_model() -> keras.Model:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    return model
+
+
+def test_keras_fits_with_the_same_workers_in_every_epoch_and_for_validation(
+    dataset: Path,
+) -> None:
+    train = Recorder(dataset, "clear", seed=5)
+    validate = CSVSequence(
+        dataset, spec=train.spec, side="validate", shuffle=False, feed=train.feed
+    )
+    epochs = Epochs(train)
+    history = small_model().fit(
+        train, validation_data=validate, epochs=2, verbose=0, callbacks=[epochs]
+    )
+    assert len(history.history["val_loss"]) == 2
+    assert epochs.pids[0] == epochs.pids[1]
+    assert len(set(epochs.pids[0])) == 2
+    # Keras shuffles the indices too, unless told not to: the order is (seed, epoch)'s all the same.
+    for epoch, found in enumerate(epochs.records):
+        again = CSVSequence(dataset, spec=train.spec, seed=5, feed=train.feed)
+        again.epoch = epoch
+        assert found == [[number for number, _ in batch] for batch in records_of(again)]
+    train.close()
+    assert alive(epochs.pids[0]) == []
+
+
+def test_steps_per_epoch_go_through_all_records_before_any_comes_again(
+    dataset: Path, feed: Feed
+) -> None:
+    train = Recorder(dataset, spec=feed.spec, feed=feed)
+    epochs = Epochs(train)
+    small_model().fit(train, steps_per_epoch=4, epochs=3, verbose=0, callbacks=[epochs])
+    found = [record for epoch in epochs.records for batch in epoch for record in batch]
+    assert sorted(found) == list(range(115))
+
+
+def test_the_error_of_a_shard_is_kept_for_who_called_fit(tmp_path: Path) -> None:
+    train = CSVSequence(write_numbered(tmp_path / "log", 100), "clear", shuffle=False)
+    train[0]
+    lost = tmp_path / "log/splited/split_data_00007.csv"
+    lost.unlink()
+    with pytest.raises(Exception, match=r"split_data_00007\.csv"):
+        small_model().fit(train, verbose=0, shuffle=False)
+    assert isinstance(train.error, ContractError)
+    assert str(train.error).startswith(f"{lost}: expected a shard")
+    train.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"label": None}, "CSVSequence: expected a label or a spec, found neither"),
+        ({"label": "klear"}, "--label klear: expected one of the columns n, clear"),
+        ({"seed": -1}, "seed: expected 0 or more, found -1"),
+        ({"max_queue_size": -1}, "max_queue_size: expected 0 or more, found -1"),
+        ({"batch_size": 0}, "batch_size: expected 1 or more, found 0"),
+        ({"workers": -1}, "workers: expected 0 or more, found -1"),
+        ({"side": "test"}, "side: expected train or validate, found 'test'"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_refused(
+    dataset: Path, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CSVSequence(dataset, **{"label": "clear", **arguments})  # type: ignore[arg-type]
+
+
+# The classic recipe, as in its users' scripts: neither a `__main__` guard nor `shuffle=False`.
+SCRIPT = """
+    import sys
+    import keras
+    from trainer.sequence import CSVSequence
+
+    train = CSVSequence(sys.argv[1], "clear")
+    model = keras.Sequential([keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    pids = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: print(*train.feed.pids, flush=True)
+    )
+    model.fit(train, epochs=int(sys.argv[2]), verbose=0, callbacks=[pids])
+    print("done", flush=True)
+"""
+
+
+def start_script(path: Path, dataset: Path, epochs: int) -> subprocess.Popen[str]:
+    path.write_text(textwrap.dedent(SCRIPT))
+    return subprocess.Popen(
+        [sys.executable, str(path), str(dataset), str(epochs)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=path.parent,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_ctrl_c_in_a_script_without_a_guard_ends_it_and_its_workers(
+    dataset: Path, tmp_path: Path
+) -> None:
+    with start_script(tmp_path / "script.py", dataset, 1_000_000) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        pids = [int(pid) for pid in program.stdout.readline().split()]
+        assert len(alive(pids)) == 2
+        program.send_signal(signal.SIGINT)
+        program.wait(2.0)
+        assert holds_within(lambda: not alive(pids), 1.0)
+        assert "KeyboardInterrupt" in program.stderr.read()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["script.py"]
+
+
+def test_a_script_without_a_guard_ends_by_itself(dataset: Path, tmp_path: Path) -> None:
+    program = start_script(tmp_path / "script.py", dataset, 2)
+    out, _ = program.communicate(timeout=60.0)
+    *epochs, last = out.splitlines()
+    assert last == "done"
+    assert epochs[0] == epochs[1]
+    assert alive(int(pid) for pid in epochs[0].split()) == []
