@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from shared.errors import ConfigError
+from shared.layout import Side
 from trainer.features import Missing
 from trainer.label import ClassWeight, Task
 
@@ -73,6 +74,47 @@ class FitConfig:
             )
         _one_of("--task", self.task, ("auto", *get_args(Task)))
         _one_of("--missing", self.missing, get_args(Missing))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Options of `trainer evaluate`.
+
+    Attributes:
+        run: directory of a finished run.
+        dataset: directory of a dataset with the columns that the run was trained on.
+        side: the side to look at.
+        workers: processes that read shards; 0 reads in this one.
+    """
+
+    run: Path
+    dataset: Path
+    side: Side = Side.VALIDATE
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        _at_least("--workers", self.workers, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Options of `trainer predict`.
+
+    Attributes:
+        run: directory of a finished run.
+        source: the CSV; columns are found by name, those that the run does not know are skipped.
+        out: the CSV to write, once it is complete; None writes to standard output.
+    """
+
+    run: Path
+    source: Path
+    out: Path | None
+
+    def __post_init__(self) -> None:
+        """Refuse to write over the source."""
+        if self.out is not None and self.out.resolve() == self.source.resolve():
+            raise ConfigError("--out", expected="another file than the source", found=str(self.out))
 
 
 def parse_class_weight(text: str) -> ClassWeight:

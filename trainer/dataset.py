@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from shared.manifest import Manifest, load_manifest
 from shared.profile import Profile, profile_block
 from shared.schema import Column
 from shared.values import read_text
+from trainer.read import read_header
 from trainer.shard import Shard
 
 _VERIFY = "`sharder verify` tells what is wrong; `sharder split` makes the dataset again"
@@ -116,7 +116,7 @@ def _open_bare(path: Path, say: Callable[[str], None]) -> Dataset:
     if shard_dir(path, Side.VALIDATE).is_dir():
         shards[Side.VALIDATE] = _bare_shards(path, Side.VALIDATE)
     say(f"{path}: has no manifest, so all shards are read first, for types and statistics")
-    header = _read_header(Path(shards[Side.TRAIN][0].path))
+    header = read_header(Path(shards[Side.TRAIN][0].path))
     if len(set(header)) < len(header):
         raise ContractError(
             shards[Side.TRAIN][0].path,
@@ -141,7 +141,7 @@ def _profile(
         with_counts = []
         for shard in of_side:
             file = Path(shard.path)
-            if (found := _read_header(file)) != header:
+            if (found := read_header(file)) != header:
                 raise ContractError(
                     file, expected=f"the header {','.join(header)}", found=",".join(found)
                 )
@@ -155,14 +155,3 @@ def _profile(
             with_counts.append(Shard(shard.path, len(columns[0]), shard.bytes, shard.xxh3_128))
         counted[side] = tuple(with_counts)
     return profile.columns(), counted
-
-
-def _read_header(file: Path) -> tuple[str, ...]:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        try:
-            header = next(csv.reader(lines), None)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ContractError(file, expected="a CSV in UTF-8", found=str(error)) from None
-    if not header:
-        raise ContractError(file, expected="a header", found="an empty file")
-    return tuple(header)

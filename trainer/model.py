@@ -17,6 +17,7 @@ import math
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import keras
 from keras import layers, ops
@@ -105,26 +106,15 @@ def compile_model(
 def load_model_function(reference: str, spec: FeatureSpec) -> keras.Model:
     """Call the user's function, `MODULE:FUNCTION`, with the spec; returns the core model.
 
-    Modules are also looked for in the current directory.
-
     Raises:
         ModelError: there is no such function, it fails, or what it returns does not fit.
     """
     where = f"--model {reference}"
-    module_name, _, function_name = reference.partition(":")
-    if not module_name or not function_name:
-        raise ModelError(where, expected="MODULE:FUNCTION", hint="for example my_model:build")
-    if (cwd := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, cwd)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            where, found=str(error), hint=f"it is looked for in {cwd} and where Python looks"
-        ) from None
+    module = import_user_module(reference)
+    function_name = reference.partition(":")[2]
     function = getattr(module, function_name, None)
     if not callable(function):
-        names = [n for n, _ in inspect.getmembers(module, inspect.isfunction)]
+        names = [name for name, _ in inspect.getmembers(module, inspect.isfunction)]
         raise ModelError(
             where,
             expected=f"a function {function_name!r} in {module.__file__}",
@@ -133,6 +123,26 @@ def load_model_function(reference: str, spec: FeatureSpec) -> keras.Model:
     model = function(spec)
     _check_shapes(model, spec, where)
     return model
+
+
+def import_user_module(reference: str) -> ModuleType:
+    """Import the module of `MODULE:FUNCTION`, from the current directory too.
+
+    Raises:
+        ModelError: there is no such module.
+    """
+    where = f"--model {reference}"
+    module_name, _, function_name = reference.partition(":")
+    if not module_name or not function_name:
+        raise ModelError(where, expected="MODULE:FUNCTION, such as my_model:build")
+    if (cwd := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, cwd)
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            where, found=str(error), hint=f"it is looked for in {cwd} and where Python looks"
+        ) from None
 
 
 def _check_shapes(model: object, spec: FeatureSpec, where: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
@@ -34,6 +36,27 @@ def convert_options(types: Types) -> pyarrow.csv.ConvertOptions:
         null_values=["", *MISSING_MARKERS],
         strings_can_be_null=False,
     )
+
+
+def read_header(file: Path) -> tuple[str, ...]:
+    """Return the names of the columns of a CSV file.
+
+    Raises:
+        ContractError: the file is empty, is not a CSV in UTF-8, or cannot be read.
+    """
+    try:
+        # A quote that is never closed does not read the whole file: csv limits a field to 128 KiB.
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            header = next(csv.reader(lines), None)
+    except OSError as error:
+        raise ContractError(
+            file, expected="a CSV file", found=error.strerror or str(error)
+        ) from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ContractError(file, expected="a CSV in UTF-8", found=str(error)) from None
+    if not header:
+        raise ContractError(file, expected="a header", found="an empty file")
+    return tuple(header)
 
 
 def read_records(data: bytes, types: Types) -> pa.Table:

@@ -1,0 +1,156 @@
+"""The command line of the trainer: a thin skin over `fit.run`, `evaluate.run` and `predict.run`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shared.errors import ConfigError, ShardfitError
+from shared.layout import Side
+from trainer.config import EvaluateConfig, FitConfig, PredictConfig, parse_class_weight
+
+# What the options are without: the help shows them, and says them only once, in the config.
+_DEFAULTS = FitConfig(dataset=Path(), label="", out=Path())
+_PATH = click.Path(path_type=Path)
+_WORKERS = click.option("--workers", type=int, default=_DEFAULTS.workers, show_default=True,
+                        help="Processes that read shards; 0 reads in this one.")  # fmt: skip
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="shardfit")
+def cli() -> None:
+    """Stage 2 of shardfit: train a Keras model on the shards that `sharder split` made."""
+
+
+@cli.command()
+@click.argument("dataset")
+@click.option("--label", required=True, metavar="COLUMN", help="Column to predict.")
+@click.option("--out", required=True, metavar="DIR", type=_PATH,
+              help="Directory of the run, such as runs/quest.")  # fmt: skip
+@click.option("--epochs", type=int, default=_DEFAULTS.epochs, show_default=True,
+              help="Passes over the training side, at most.")  # fmt: skip
+@click.option("--batch-size", type=int, default=_DEFAULTS.batch_size, show_default="one shard",
+              help="Records in a batch.")  # fmt: skip
+@_WORKERS
+@click.option("--max-queue-size", type=int, default=_DEFAULTS.max_queue_size, show_default=True,
+              help="Batches that are read ahead.")  # fmt: skip
+@click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
+              help="Of the weights and of the order of the batches.")  # fmt: skip
+@click.option("--drop", multiple=True, metavar="COLUMN",
+              help="Column to leave out; may be given again.")  # fmt: skip
+@click.option("--task", type=click.Choice(["auto", "binary", "multiclass", "regression"]),
+              default=_DEFAULTS.task, show_default=True,
+              help="Kind of task; auto decides by the label's values.")  # fmt: skip
+@click.option("--model", metavar="MODULE:FUNCTION",
+              help="Function from the feature specification to a keras.Model.")  # fmt: skip
+@click.option("--learning-rate", type=float, default=_DEFAULTS.learning_rate, show_default=True,
+              help="At the start; it falls to zero along a cosine.")  # fmt: skip
+@click.option("--class-weight", metavar="balanced|CLASS=W,...",
+              help="Weight of the records of each class in the loss.")  # fmt: skip
+@click.option("--patience", type=int, default=_DEFAULTS.patience, show_default=True,
+              help="Epochs without a better one until training stops.")  # fmt: skip
+@click.option("--missing", type=click.Choice(["indicator", "zero"]), default=_DEFAULTS.missing,
+              show_default=True,
+              help="A missing number: the mean, and a column that says so; or a 0.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace a finished run.")
+def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
+    """Train a model on DATASET, the directory that `sharder split` printed.
+
+    A DATASET of - reads that line from stdin. Prints the directory of the run, the only line on
+    stdout where this is no terminal:
+
+      sharder split quest_log.csv --out data | trainer fit - --label clear --out runs/quest
+    """
+    config = FitConfig(
+        dataset=_dataset_path(dataset),
+        class_weight=None if class_weight is None else parse_class_weight(class_weight),
+        **options,
+    )
+    _import_keras()
+    from trainer.fit import run
+    from trainer.summary import print_summary
+
+    print_summary(run(config), config.out)
+    click.echo(config.out)
+
+
+@cli.command()
+@click.argument("run", type=_PATH)
+@click.argument("dataset", type=_PATH)
+@click.option("--side", type=click.Choice([*Side]), default=Side.VALIDATE, show_default=True,
+              help="Records to look at.")  # fmt: skip
+@_WORKERS
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def evaluate(*, as_json: bool, **options: Any) -> None:
+    """Print how well the finished RUN does on DATASET."""
+    config = EvaluateConfig(**options)
+    _import_keras()
+    from trainer.evaluate import run
+    from trainer.summary import print_metrics
+
+    metrics = run(config)
+    if as_json:
+        click.echo(json.dumps(metrics))
+    else:
+        print_metrics(metrics, title=f"{config.run} on {config.dataset} ({config.side})")
+
+
+@cli.command()
+@click.argument("run", type=_PATH)
+@click.argument("source", type=_PATH)
+@click.option("--out", required=True, metavar="FILE", help="CSV to write; - is stdout.")
+def predict(run: Path, source: Path, out: str) -> None:
+    """Write what the finished RUN says of each record of SOURCE, a CSV of any size, in order."""
+    config = PredictConfig(run=run, source=source, out=None if out == "-" else Path(out))
+    _import_keras()
+    from trainer.predict import run as run_predict
+
+    records = run_predict(config)
+    click.echo(f"{records:,} records", err=True)
+    if config.out is not None:
+        click.echo(config.out)
+
+
+def _import_keras() -> None:
+    """Import what is heavy: not before now, so that `--help` answers at once."""
+    from trainer.quiet import import_keras
+
+    import_keras()
+
+
+def _dataset_path(argument: str) -> Path:
+    """Return the dataset's path, which `-` takes from the only line of stdin."""
+    if argument != "-":
+        return Path(argument)
+    line = sys.stdin.readline().strip()
+    if not line:
+        raise ConfigError(
+            "stdin",
+            expected="the path of a dataset",
+            found="nothing: the stage before it gave no dataset",
+            hint="its message says why",
+        )
+    return Path(line)
+
+
+def main() -> None:
+    """Run the command line: exit status 0 done, 1 an expected failure, 2 wrong usage."""
+    try:
+        cli.main(standalone_mode=False)
+    except ShardfitError as error:
+        click.echo(f"trainer: error: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("trainer: interrupted", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

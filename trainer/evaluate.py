@@ -1,0 +1,40 @@
+"""How well a finished run does on a dataset."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from trainer.config import EvaluateConfig
+from trainer.dataset import open_dataset
+from trainer.metrics import make_metrics
+from trainer.restore import load_core
+from trainer.rundir import load_run
+from trainer.sequence import CSVSequence
+
+
+def run(config: EvaluateConfig) -> dict[str, float]:
+    """Return the metrics of a run on one side of a dataset; of a regression in the label's units.
+
+    Raises:
+        ShardfitError: an expected failure.
+    """
+    finished = load_run(config.run)
+    label = msgspec.structs.replace(finished.spec.label, weights=())
+    spec = msgspec.structs.replace(finished.spec, label=label)
+    batches = CSVSequence(
+        open_dataset(config.dataset),
+        side=config.side,
+        spec=spec,
+        workers=config.workers,
+        shuffle=False,
+    )
+    metrics = make_metrics(label)
+    try:
+        core = load_core(config.run, finished)
+        for index in range(len(batches)):
+            x, y, *_ = batches[index]
+            metrics.add(y, np.asarray(core.predict_on_batch(x)))
+    finally:
+        batches.close()
+    return metrics.result()

@@ -1,0 +1,153 @@
+"""Metrics of a whole side, added up batch by batch, in memory that does not grow.
+
+Shapes: B records, C classes. Sums are in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.label import LabelSpec
+
+Array = npt.NDArray[Any]
+
+# A probability of 0 for what happened would cost infinitely much. Keras clips at the same.
+_EPSILON = 1e-7
+# Scores are counted in bins, for the area under the curve: those that agree in the first 13 binary
+# digits of p, or of 1 - p where p is above one half, count as equal. 16 MB.
+_SHIFT = 11
+_HALF = int(np.float32(0.5).view(np.uint32)) >> _SHIFT
+
+
+class Metrics(Protocol):
+    """Metrics that batches are added to."""
+
+    def add(self, y: Array, output: Array) -> None:
+        """Add a batch: labels as in `trainer.encode.Batch`, and what the core model gave."""
+
+    def result(self) -> dict[str, float]:
+        """Return the metrics of all that was added; at least one batch was."""
+
+
+def make_metrics(label: LabelSpec) -> Metrics:
+    """Return the metrics for a label."""
+    if label.task == "binary":
+        return BinaryMetrics()
+    return MulticlassMetrics(label) if label.task == "multiclass" else RegressionMetrics(label)
+
+
+class BinaryMetrics:
+    """Area under the ROC curve, accuracy at one half, log-loss, Brier score."""
+
+    def __init__(self) -> None:
+        """Begin with no record."""
+        # Row 0 the negative records, row 1 the positive ones.
+        self._bins = np.zeros((2, 2 * _HALF + 1), np.int64)
+        self._right = 0
+        self._loss = 0.0
+        self._squares = 0.0
+
+    def add(self, y: Array, output: Array) -> None:
+        """Add labels (B,) and probabilities (B, 1)."""
+        p = output.reshape(-1).astype(np.float32)
+        positive = y > 0.5
+        for row, chosen in enumerate((~positive, positive)):
+            self._bins[row] += np.bincount(_bin(p[chosen]), minlength=self._bins.shape[1])
+        self._right += int(np.count_nonzero((p > 0.5) == positive))
+        self._loss += _log_loss(np.where(positive, p, 1 - p))
+        self._squares += float(np.square(p.astype(np.float64) - positive).sum())
+
+    def result(self) -> dict[str, float]:
+        """Return the metrics; no AUC if all records are of one class."""
+        negative, positive = self._bins
+        records = int(self._bins.sum())
+        metrics = {"records": float(records)}
+        pairs = float(negative.sum()) * float(positive.sum())
+        if pairs:
+            # For each positive record the negative ones below it, and half of those beside it.
+            below = np.cumsum(negative) - negative / 2
+            metrics["auc"] = float(below @ positive) / pairs
+        return metrics | {
+            "accuracy": self._right / records,
+            "log_loss": self._loss / records,
+            "brier": self._squares / records,
+            "positive_share": float(positive.sum()) / records,
+        }
+
+
+def _bin(p: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Return bins that rise with p, as fine near 1 as near 0."""
+    # The bits of a positive float rise with its value; 1 - p is exact above one half.
+    low = np.minimum(p, 1 - p).view(np.uint32).astype(np.int64) >> _SHIFT
+    return np.where(p <= 0.5, low, 2 * _HALF - low)
+
+
+class MulticlassMetrics:
+    """Accuracy, accuracy averaged over the classes, log-loss."""
+
+    def __init__(self, label: LabelSpec) -> None:
+        """Begin with no record."""
+        self._right = np.zeros(len(label.classes), np.int64)
+        self._of_class = np.zeros(len(label.classes), np.int64)
+        self._loss = 0.0
+
+    def add(self, y: Array, output: Array) -> None:
+        """Add one-hot labels (B, C) and probabilities (B, C)."""
+        true = y.argmax(axis=1)
+        classes = y.shape[1]
+        hits = true[output.argmax(axis=1) == true]
+        self._right += np.bincount(hits, minlength=classes)
+        self._of_class += np.bincount(true, minlength=classes)
+        self._loss += _log_loss(output[np.arange(len(true)), true])
+
+    def result(self) -> dict[str, float]:
+        """Return the metrics; the average is over the classes that occur."""
+        records = float(self._of_class.sum())
+        seen = self._of_class > 0
+        return {
+            "records": records,
+            "accuracy": float(self._right.sum()) / records,
+            "balanced_accuracy": float((self._right[seen] / self._of_class[seen]).mean()),
+            "log_loss": self._loss / records,
+        }
+
+
+class RegressionMetrics:
+    """MAE and RMSE in the label's own units, and the share of variance that is explained."""
+
+    def __init__(self, label: LabelSpec) -> None:
+        """Begin with no record."""
+        self._std = label.std
+        self._records = 0
+        self._absolute = self._squares = self._sum = self._sum_squares = 0.0
+
+    def add(self, y: Array, output: Array) -> None:
+        """Add standardised labels (B,) and predictions (B, 1)."""
+        true = y.astype(np.float64)
+        errors = output.reshape(-1).astype(np.float64) - true
+        self._records += len(true)
+        self._absolute += float(np.abs(errors).sum())
+        self._squares += float(np.square(errors).sum())
+        # Standardised labels have a mean near 0, so these sums lose no digits.
+        self._sum += float(true.sum())
+        self._sum_squares += float(np.square(true).sum())
+
+    def result(self) -> dict[str, float]:
+        """Return the metrics; no R² if all labels are the same."""
+        variance = self._sum_squares - self._sum**2 / self._records
+        metrics = {
+            "records": float(self._records),
+            "mae": self._absolute / self._records * self._std,
+            "rmse": math.sqrt(self._squares / self._records) * self._std,
+        }
+        if variance > 0:
+            metrics["r2"] = 1 - self._squares / variance
+        return metrics
+
+
+def _log_loss(p_of_truth: Array) -> float:
+    return float(-np.log(np.clip(p_of_truth.astype(np.float64), _EPSILON, 1)).sum())

@@ -1,0 +1,106 @@
+"""Reads a raw CSV of any size, some thousand records at a time."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv
+
+from shared.errors import ContractError, SourceError
+from trainer.read import Types, convert_options, missing_columns, read_header, wrong_width
+
+# A record must fit into a block: as large as the longest record that `sharder split` takes.
+BLOCK_BYTES = 16 << 20
+
+
+def stream_records(source: Path, types: Types) -> Iterator[pa.RecordBatch]:
+    """Yield the records of a CSV file, in their order, in memory that does not grow with it.
+
+    What is a record is what Python's csv module says, but that blank lines count for nothing.
+
+    Args:
+        source: the file; columns are found by their names.
+        types: the columns to read, and how.
+
+    Raises:
+        SourceError: there is no such file, a column is missing, or a record does not fit; the
+            message tells its number.
+    """
+    header = _header(source, types)
+    with source.open("rb", buffering=0) as file:
+        try:
+            yield from _open_csv(file, types)
+        except pa.ArrowInvalid as error:
+            raise _explain(error, source, header) from None
+
+
+def _header(source: Path, types: Types) -> tuple[str, ...]:
+    try:
+        header = read_header(source)
+        if not types.keys() <= set(header):
+            raise missing_columns(list(header), types)
+    except ContractError as error:
+        where = source if error.where == source else f"{source}, {error.where}"
+        raise SourceError(where, expected=error.expected, found=error.found) from None
+    if twice := next((name for name in types if header.count(name) > 1), None):
+        raise SourceError(source, expected=f"one column {twice!r}", found="more with this name")
+    return header
+
+
+def _open_csv(file: BinaryIO, types: Types) -> Iterator[pa.RecordBatch]:
+    yield from pyarrow.csv.open_csv(
+        pa.PythonFile(_WholeLineEnds(file), "r"),
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=convert_options(types),
+    )
+
+
+class _WholeLineEnds(io.RawIOBase):
+    """A file whose pieces never end in CR.
+
+    Arrow takes a LF at the beginning of a piece for the rest of a CRLF, and drops it, also where
+    both are inside quotes.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._held = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._held + self._file.read(max(size - len(self._held), 1))
+        self._held = b""
+        # A piece of nothing would mean the end of the file.
+        if data.endswith(b"\r") and len(data) > 1:
+            self._held, data = b"\r", data[:-1]
+        return data
+
+
+def _explain(error: pa.ArrowInvalid, source: Path, header: tuple[str, ...]) -> SourceError:
+    message = str(error)
+    if fault := wrong_width(error):
+        return SourceError(f"{source}, {fault.where}", expected=fault.expected, found=fault.found)
+    if "straddling" in message:
+        return SourceError(
+            source,
+            expected=f"records of at most {BLOCK_BYTES >> 20} MiB",
+            found="a longer one",
+            hint="is there a quote that is never closed?",
+        )
+    match = re.search(r"In CSV column #(\d+): Row #(\d+): .*?(?:'(.*)'|$)", message, re.DOTALL)
+    if match is None:
+        return SourceError(source, expected="a CSV", found=message)
+    return SourceError(
+        # Arrow counts the header as row 1.
+        f"{source}, record {int(match[2]) - 1}, column {header[int(match[1])]!r}",
+        expected="UTF-8 text" if "UTF8" in message else "a number",
+        found=repr(match[3]) if match[3] is not None else "other bytes",
+    )

@@ -1,0 +1,64 @@
+"""What a run tells a person at its end, on stderr, and metrics as a table on stdout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from trainer.rundir import MODEL_NAME, TENSORBOARD_NAME, Run
+
+# In the label's units only once they are multiplied by its standard deviation.
+_STANDARDISED = ("mae", "rmse")
+_NAMES = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "log_loss": "log-loss",
+    "brier": "Brier score",
+    "positive_share": "share of positive",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2": "R²",
+    "records": "records",
+    "loss": "loss",
+}
+
+
+def print_summary(run: Run, out: Path) -> None:
+    """Print the end of a run."""
+    label = run.spec.label
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", justify="right")
+    table.add_column(overflow="fold")
+    table.add_row("trained on", f"{run.records:,} records, {run.epochs} epochs")
+    rate = run.records * run.epochs / max(run.seconds, 1e-9)
+    table.add_row("in", f"{run.seconds:,.1f} s ({rate:,.0f} records/s, validation included)")
+    table.add_row("peak memory", f"{run.peak_memory_bytes / 2**20:,.0f} MiB")
+    prefix = "val_" if run.validation_records else ""
+    side = f"{run.validation_records:,} validation records" if prefix else "training records"
+    lines = []
+    for name in ("auc", "accuracy", "r2", "rmse", "mae", "loss"):
+        value = run.metrics.get(prefix + name)
+        if value is not None:
+            value *= label.std if name in _STANDARDISED else 1
+            lines.append(f"[bold]{_NAMES[name]} {value:,.4g}[/bold]")
+    table.add_row("result", f"{', '.join(lines)} on the {side} (best epoch: {run.best_epoch})")
+    table.add_row("model", f"{out / MODEL_NAME}  (takes the raw columns)")
+    table.add_row("logs", f"{out / TENSORBOARD_NAME}  (tensorboard --logdir {out.parent})")
+    console = Console(stderr=True, highlight=False)
+    console.print(f"\n[bold]{label.column}[/bold] learned ({label.task})")
+    console.print(table)
+
+
+def print_metrics(metrics: dict[str, float], *, title: str) -> None:
+    """Print metrics as a table on stdout."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right", style="bold")
+    for name, value in metrics.items():
+        table.add_row(
+            _NAMES.get(name, name), f"{value:,.0f}" if name == "records" else f"{value:,.6g}"
+        )
+    Console(highlight=False).print(table)
