@@ -237,7 +237,6 @@ def test_steps_per_epoch_go_through_all_records_before_any_comes_again(
 
 def test_the_error_of_a_shard_is_kept_for_who_called_fit(tmp_path: Path) -> None:
     train = CSVSequence(write_numbered(tmp_path / "log", 100), "clear", shuffle=False)
-    train[0]
     lost = tmp_path / "log/splited/split_data_00007.csv"
     lost.unlink()
     with pytest.raises(Exception, match=r"split_data_00007\.csv"):
