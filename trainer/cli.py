@@ -81,13 +81,13 @@ def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
 @cli.command()
 @click.argument("run", type=_PATH)
 @click.argument("dataset", type=_PATH)
-@click.option("--side", type=click.Choice([*Side]), default=Side.VALIDATE, show_default=True,
-              help="Records to look at.")  # fmt: skip
+@click.option("--side", type=click.Choice([side.value for side in Side]), show_default=True,
+              default=Side.VALIDATE.value, help="Records to look at.")  # fmt: skip
 @_WORKERS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def evaluate(*, as_json: bool, **options: Any) -> None:
+def evaluate(*, side: str, as_json: bool, **options: Any) -> None:
     """Print how well the finished RUN does on DATASET."""
-    config = EvaluateConfig(**options)
+    config = EvaluateConfig(side=Side(side), **options)
     _import_keras()
     from trainer.evaluate import run
     from trainer.summary import print_metrics

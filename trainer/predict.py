@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ from trainer.stream import stream_records
 
 # Records that go through the model at a time. Always as many, the last ones filled up, since
 # TensorFlow traces anew for each other number.
-_ROWS = 4096
+_ROWS = 1024
 
 
 def run(config: PredictConfig) -> int:
@@ -44,7 +46,9 @@ def run(config: PredictConfig) -> int:
     with _open_target(config.out) as target:
         core = load_core(config.run, finished)
         schema = _schema(finished.spec.label)
-        options = pyarrow.csv.WriteOptions(quoting_style="needed")
+        # Not Arrow's header: it puts every name in quotes.
+        target.write(_header(schema))
+        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
         with pyarrow.csv.CSVWriter(target, schema, write_options=options) as writer:
             for batch in stream_records(config.source, column_types(finished.spec, label=False)):
                 try:
@@ -68,6 +72,12 @@ def _outputs(core: keras.Model, x: Float32) -> Iterator[tuple[npt.NDArray[Any], 
         padded = np.zeros((_ROWS, x.shape[1]), np.float32)
         padded[: len(piece)] = piece
         yield np.asarray(core.predict_on_batch(padded)), len(piece)
+
+
+def _header(schema: pa.Schema) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(schema.names)
+    return line.getvalue().encode()
 
 
 def _schema(label: LabelSpec) -> pa.Schema:

@@ -14,8 +14,12 @@ import pyarrow.csv
 from shared.errors import ContractError, SourceError
 from trainer.read import Types, convert_options, missing_columns, read_header, wrong_width
 
-# A record must fit into a block: as large as the longest record that `sharder split` takes.
-BLOCK_BYTES = 16 << 20
+# A record must not reach beyond the block after the one it begins in. Arrow reads up to 32 blocks
+# ahead, so they are small, and large only for a file that needs it: 16 MiB, the longest record that
+# `sharder split` takes.
+BLOCK_BYTES = (1 << 20, 16 << 20)
+
+_TOO_LONG = "straddling object"
 
 
 def stream_records(source: Path, types: Types) -> Iterator[pa.RecordBatch]:
@@ -32,11 +36,20 @@ def stream_records(source: Path, types: Types) -> Iterator[pa.RecordBatch]:
             message tells its number.
     """
     header = _header(source, types)
-    with source.open("rb", buffering=0) as file:
+    done = 0
+    for block_bytes in BLOCK_BYTES:
+        left = done  # to be passed over
         try:
-            yield from _open_csv(file, types)
+            for batch in _open_csv(source, types, block_bytes):
+                rest = batch[min(left, len(batch)) :]
+                left -= len(batch) - len(rest)
+                if len(rest):
+                    yield rest
+                    done += len(rest)
+            return
         except pa.ArrowInvalid as error:
-            raise _explain(error, source, header) from None
+            if _TOO_LONG not in str(error) or block_bytes == BLOCK_BYTES[-1]:
+                raise _explain(error, source, header) from None
 
 
 def _header(source: Path, types: Types) -> tuple[str, ...]:
@@ -52,13 +65,14 @@ def _header(source: Path, types: Types) -> tuple[str, ...]:
     return header
 
 
-def _open_csv(file: BinaryIO, types: Types) -> Iterator[pa.RecordBatch]:
-    yield from pyarrow.csv.open_csv(
-        pa.PythonFile(_WholeLineEnds(file), "r"),
-        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=convert_options(types),
-    )
+def _open_csv(source: Path, types: Types, block_bytes: int) -> Iterator[pa.RecordBatch]:
+    with source.open("rb", buffering=0) as file:
+        yield from pyarrow.csv.open_csv(
+            pa.PythonFile(_WholeLineEnds(file), "r"),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block_bytes),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=convert_options(types),
+        )
 
 
 class _WholeLineEnds(io.RawIOBase):
@@ -88,10 +102,10 @@ def _explain(error: pa.ArrowInvalid, source: Path, header: tuple[str, ...]) -> S
     message = str(error)
     if fault := wrong_width(error):
         return SourceError(f"{source}, {fault.where}", expected=fault.expected, found=fault.found)
-    if "straddling" in message:
+    if _TOO_LONG in message:
         return SourceError(
             source,
-            expected=f"records of at most {BLOCK_BYTES >> 20} MiB",
+            expected=f"records of at most {BLOCK_BYTES[-1] >> 20} MiB",
             found="a longer one",
             hint="is there a quote that is never closed?",
         )

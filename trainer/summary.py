@@ -54,11 +54,13 @@ def print_summary(run: Run, out: Path) -> None:
 
 def print_metrics(metrics: dict[str, float], *, title: str) -> None:
     """Print metrics as a table on stdout."""
-    table = Table(title=title, title_justify="left", show_header=False)
+    table = Table(show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right", style="bold")
     for name, value in metrics.items():
         table.add_row(
             _NAMES.get(name, name), f"{value:,.0f}" if name == "records" else f"{value:,.6g}"
         )
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(title, soft_wrap=True)
+    console.print(table)
