@@ -91,18 +91,17 @@ def _check_usable(column: Column, where: str) -> None:
             found=f"{column.missing:,} records without one",
             hint="remove these records, or give them a value, before splitting",
         )
-    if column.distinct == 1:
-        only = f" ({column.top[0].value})" if column.top else ""
+    if column.distinct == 1 or len(_count_classes(column)) == 1:
         raise ConfigError(
             where,
             expected="two values or more",
-            found=f"the same value{only} in every record",
+            found=f"the same value ({column.minimum}) in every record",
             hint="there is nothing to learn: choose another label, or another source",
         )
 
 
 def _guess_task(column: Column, where: str) -> Task:
-    if column.distinct == 2 and column.top_is_complete:
+    if len(_count_classes(column)) == 2:
         return "binary"
     if column.type is ColumnType.NUMBER:
         return "regression"
@@ -151,10 +150,7 @@ def _classification(
 ) -> LabelSpec:
     if not column.top_is_complete:
         _refuse_many_classes(column, where)
-    counts: dict[str, int] = {}
-    for top in column.top:
-        name = top.value.lower() if column.type is ColumnType.BOOLEAN else top.value
-        counts[name] = counts.get(name, 0) + top.count
+    counts = _count_classes(column)
     numeric = column.type in _NUMERIC
     classes = sorted(counts, key=float if numeric else str)
     if task == "binary" and len(classes) != 2:
@@ -173,6 +169,15 @@ def _classification(
         counts=per_class,
         weights=_weights(classes, per_class, class_weight),
     )
+
+
+def _count_classes(column: Column) -> dict[str, int]:
+    """Return the number of records of each class; empty if there are too many classes."""
+    counts: dict[str, int] = {}
+    for top in column.top if column.top_is_complete else ():
+        name = top.value.lower() if column.type is ColumnType.BOOLEAN else top.value
+        counts[name] = counts.get(name, 0) + top.count
+    return counts
 
 
 def _weights(

@@ -120,6 +120,8 @@ def _read(data: bytes, types: Types) -> pa.Table:
 def _explain(error: pa.ArrowInvalid, data: bytes, types: Types) -> ContractError:
     if fault := wrong_width(error):
         return fault
+    if "conversion error" not in str(error):
+        return ContractError("records", expected="a CSV", found=str(error))
     # A field does not fit. Arrow gives the number of its column only: look for its name.
     for name, type_ in types.items():
         try:
@@ -127,4 +129,4 @@ def _explain(error: pa.ArrowInvalid, data: bytes, types: Types) -> ContractError
         except pa.ArrowInvalid as cause:
             value = re.search(r"invalid value '(.*)'", str(cause), re.DOTALL)
             return misfit(name, _WANTED[type_], value[1] if value else str(cause))
-    return ContractError("records", expected="a CSV", found=str(error))
+    raise error

@@ -1,0 +1,207 @@
+"""Which columns become features, which label makes which task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import msgspec
+import numpy as np
+import pytest
+from support import csv_bytes
+
+from shared.errors import ConfigError
+from shared.profile import Profile, profile_block
+from shared.schema import Column
+from shared.values import read_text
+from trainer.features import (
+    FeatureSpec,
+    Hashed,
+    Number,
+    Timestamp,
+    Vocabulary,
+    derive_features,
+)
+
+RECORDS = 200
+
+
+def columns_of(table: dict[str, Sequence[str]]) -> tuple[Column, ...]:
+    header = list(table)
+    data = csv_bytes(header, list(zip(*table.values(), strict=True)))
+    profile = Profile(header)
+    profile.add(profile_block(header, read_text(data, header, skip_header=True)))
+    return profile.columns()
+
+
+def repeated(*values: str) -> list[str]:
+    return [values[i % len(values)] for i in range(RECORDS)]
+
+
+TABLE: dict[str, Sequence[str]] = {
+    "id": [str(1000 + i) for i in range(RECORDS)],
+    "name": [f"player {i}" for i in range(RECORDS)],
+    "level": repeated("1", "2", "3", "4"),
+    "power": [f"{i}.5" for i in range(RECORDS)],
+    "gap": repeated("1.5", "2.5", "", "NA"),
+    "class": repeated("mage", "knight", ""),
+    "flag": repeated("true", "False", "NA"),
+    "at": [str(date(2024, 1, 1) + timedelta(days=i % 50)) for i in range(RECORDS)],
+    "mode": repeated("campaign"),
+    "nothing": repeated(""),
+    "": repeated("a", "b"),
+    "clear": repeated("0", "1"),
+}
+
+
+def derive(label: str = "clear", **options: object) -> FeatureSpec:
+    return derive_features(columns_of(TABLE), records=RECORDS, label=label, **options)  # type: ignore[arg-type]
+
+
+def test_each_type_of_column_becomes_its_kind_of_feature() -> None:
+    kinds = {feature.column: type(feature) for feature in derive().features}
+
+    assert kinds == {
+        "level": Number,
+        "power": Number,
+        "gap": Number,
+        "class": Vocabulary,
+        "flag": Vocabulary,
+        "at": Timestamp,
+        "": Vocabulary,
+    }
+
+
+def test_what_is_left_out_is_said_with_its_reason() -> None:
+    assert derive(drop=["power"]).notes == (
+        "id: left out, it looks like an identifier (200 different values in 200 records)",
+        "name: left out, it looks like an identifier or free text "
+        "(200 different values in 200 records)",
+        "power: left out, as told",
+        "mode: left out, it is constant (campaign)",
+        "nothing: left out, it is empty",
+    )
+
+
+def test_numbers_of_all_different_values_are_no_identifiers() -> None:
+    assert "power" in [feature.column for feature in derive().features]
+
+
+def test_text_of_many_values_is_hashed() -> None:
+    words = [f"word {i % 1500}" for i in range(3000)]
+    labels = ["0", "1"] * 1500
+    spec = derive_features(
+        columns_of({"word": words, "clear": labels}), records=3000, label="clear"
+    )
+
+    assert spec.features == (Hashed(column="word", bins=2048),)
+    assert spec.categories[0].cardinality == 2049
+
+
+def test_columns_of_x_are_numbers_indicators_cycles_and_categories() -> None:
+    spec = derive()
+
+    assert spec.names == [
+        *("level", "power", "gap", "gap is missing"),
+        *("at sin(time of day)", "at cos(time of day)", "at sin(day of week)"),
+        *("at cos(day of week)", "at sin(day of year)", "at cos(day of year)"),
+        *("class", "flag", ""),
+    ]
+    assert spec.width == 13
+    assert spec.numbers == slice(0, 10)
+    assert [tuple(category) for category in spec.categories] == [
+        (10, 4, "class"),
+        (11, 5, "flag"),  # true, False, NA; missing and unknown
+        (12, 4, ""),
+    ]
+
+
+def test_zero_instead_of_a_missing_number_needs_no_indicator() -> None:
+    (gap,) = [f for f in derive(missing="zero").numeric if f.column == "gap"]
+
+    assert gap == Number(column="gap", mean=2.0, std=0.5, fill=0.0, indicator=False)
+
+
+def test_a_spec_survives_json() -> None:
+    spec = derive(class_weight="balanced")
+
+    assert msgspec.json.decode(msgspec.json.encode(spec), type=FeatureSpec) == spec
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        (["0", "1"], "binary", ("0", "1")),
+        (["10", "9"], "binary", ("9", "10")),
+        (["-1.5", "2.5"], "binary", ("-1.5", "2.5")),
+        (["win", "loss"], "binary", ("loss", "win")),
+        (["TRUE", "false", "true"], "binary", ("false", "true")),
+        (["b", "a", "c"], "multiclass", ("a", "b", "c")),
+        (["10", "9", "1"], "multiclass", ("1", "9", "10")),
+        ([str(n) for n in range(21)], "regression", ()),
+        (["0.5", "1.5", "2.5"], "regression", ()),
+    ],
+)
+def test_the_task_follows_from_the_values_of_the_label(
+    values: list[str], task: str, classes: tuple[str, ...]
+) -> None:
+    columns = columns_of({"x": repeated("1", "2", "5"), "y": repeated(*values)})
+    label = derive_features(columns, records=RECORDS, label="y").label
+
+    assert (label.task, label.classes) == (task, classes)
+
+
+def test_a_regression_is_standardised() -> None:
+    label = derive("level", task="regression").label
+
+    assert (label.mean, label.std) == (2.5, np.sqrt(1.25))
+
+
+def test_balanced_weights_make_classes_weigh_the_same() -> None:
+    columns = columns_of({"x": repeated("1", "2"), "y": repeated("a", "a", "a", "b")})
+    label = derive_features(columns, records=RECORDS, label="y", class_weight="balanced").label
+
+    assert label.counts == (150, 50)
+    assert label.weights == (200 / 300, 2.0)
+
+
+def test_a_class_without_a_given_weight_weighs_one() -> None:
+    assert derive(class_weight={"1": 3.0}).label.weights == (1.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"label": "cleer"},
+            "--label cleer: expected one of the columns id, name, level, power, gap, class, flag, "
+            "at, mode, nothing, , clear, found no such column",
+        ),
+        ({"drop": ["xp"]}, "--drop xp: expected one of the columns id, "),
+        ({"drop": ["clear"]}, "--drop clear: found the label; a label cannot be dropped"),
+        ({"label": "mode"}, "found the same value (campaign) in every record"),
+        ({"label": "nothing"}, "found no value at all"),
+        ({"label": "gap"}, "found 100 records without one; remove these records"),
+        ({"label": "at"}, "found timestamps"),
+        ({"label": "level", "task": "binary"}, "expected two values for --task binary, found 4:"),
+        ({"label": "", "task": "regression"}, "expected numbers for --task regression"),
+        ({"label": "power", "class_weight": "balanced"}, "which has no classes"),
+        ({"class_weight": {"2": 1.0}}, "--class-weight 2: expected one of the classes 0, 1"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        derive(**options)  # type: ignore[arg-type]
+    assert message in str(error.value)
+
+
+def test_a_label_of_too_many_classes_is_refused() -> None:
+    columns = columns_of({"x": ["1", "2"] * 1000, "y": [f"n{i % 1500}" for i in range(2000)]})
+    with pytest.raises(ConfigError, match="found 1,500 different values; choose another label"):
+        derive_features(columns, records=2000, label="y")
+
+
+def test_a_table_without_features_is_refused() -> None:
+    columns = columns_of({"mode": repeated("campaign"), "clear": repeated("0", "1")})
+    with pytest.raises(ConfigError, match="no column is left to learn from: found mode: left out"):
+        derive_features(columns, records=RECORDS, label="clear")
