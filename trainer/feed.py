@@ -28,8 +28,10 @@ from trainer.wire import Failed
 _ASKED_AT_MOST = 8
 # Until it has imported NumPy and Arrow: 0.2 s here, more from a cold disk. No measured reason.
 _START_S = 60.0
-# A shard whose reader has failed so often will fail for ever.
+# What has failed so often will fail for ever.
 _ATTEMPTS = 3
+# What stands for the shard where a worker fails before it has read any.
+_START = "the start of a worker"
 
 
 class Feed:
@@ -62,7 +64,7 @@ class Feed:
         self._ahead: weakref.WeakKeyDictionary[object, Sequence[Shard]]
         self._ahead = weakref.WeakKeyDictionary()
         self._wanted: set[Shard] = set()
-        self._failures: Counter[Shard] = Counter()
+        self._failures: Counter[str] = Counter()
         self._crew = Crew(spec, workers) if workers else None
         # Also where nobody calls `close`: when the feed is dropped, and when the program ends.
         self._close = weakref.finalize(self, self._crew.end) if self._crew else lambda: None
@@ -159,16 +161,18 @@ class Feed:
         return max(process.heard_s, since_s) + limit_s
 
     def _take(self, crew: Crew, process: Process) -> bool:
-        """Take the answers of a worker; return whether there was anything."""
-        heard_s = process.heard_s
+        """Take what a worker has to say; return whether there was anything."""
+        heard_s, started = process.heard_s, process.started
         try:
             for shard, answer in process.listen():
+                del self._failures[shard.path]
                 if shard in self._wanted:
                     self._ready[shard] = _error(answer) if isinstance(answer, Failed) else answer
-                    del self._failures[shard]
         except EOFError:
             self._replace(crew, process, process.fate())
             return True
+        if process.started and not started:
+            del self._failures[_START]
         return process.heard_s > heard_s
 
     def _replace(self, crew: Crew, process: Process, reason: str) -> None:
@@ -176,24 +180,33 @@ class Feed:
         crew.dismiss(process)
         if crew.ended:
             return
-        lost = [shard for shard in process.asked if shard in self._wanted]
-        self._waiting.extendleft(reversed(lost))
-        doing = "idle"
-        if process.asked:
-            shard = process.asked[0]
-            doing = f"reading {shard.path}" if process.started else "starting"
-            self._failures[shard] += 1
-            if self._failures[shard] >= _ATTEMPTS:
-                del self._failures[shard]
-                raise WorkerError(
-                    shard.path,
-                    expected="a shard that a worker can read",
-                    found=f"{_ATTEMPTS} workers that failed; the last {reason} while {doing}",
-                    hint="look for a lack of memory or a failing disk; with workers=0 the shard is "
-                    "read in the program itself",
-                )
-        click.echo(
-            f"worker {process.pid} {reason} while {doing}; another one takes its place", err=True
+        self._waiting.extendleft(
+            shard for shard in reversed(process.asked) if shard in self._wanted
+        )
+        if not process.started:
+            reason += " while starting"
+            self._count(_START, reason)
+        elif process.asked:
+            reason += f" while reading {process.asked[0].path}"
+            self._count(process.asked[0].path, reason)
+        click.echo(f"worker {process.pid} {reason}; another one takes its place", err=True)
+
+    def _count(self, where: str, reason: str) -> None:
+        """Count a failure of a worker, at its start or at a shard.
+
+        Raises:
+            WorkerError: it is the last that is accepted.
+        """
+        self._failures[where] += 1
+        if self._failures[where] < _ATTEMPTS:
+            return
+        del self._failures[where]
+        raise WorkerError(
+            where,
+            expected="a worker that gets through",
+            found=f"{_ATTEMPTS} that did not; the last {reason}",
+            hint="look for a lack of memory or a failing disk; with workers=0 the shards are read "
+            "in the program itself",
         )
 
 

@@ -1,7 +1,7 @@
 """A worker: a small program that reads shards for the trainer.
 
 It imports NumPy and Arrow, neither Keras nor TensorFlow nor pandas, so that it starts in 0.2 s and
-takes 60 MB. `trainer.process` prepares and starts it, with
+takes 90 MB. `trainer.process` starts it, through `trainer.bootstrap`, with
 
     descriptor 0    requests come in; it ends when the trainer does, and then so does the worker
     descriptor 1    answers go out
