@@ -14,25 +14,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dask import delayed
-
 from sharder.align import Alignment, align, begin
 from sharder.config import SplitConfig
 from sharder.inspect import inspect
 from sharder.ledger import Ledger
 from sharder.number import Numbering, number
 from sharder.scan import Scan, scan
-from sharder.source import Piece
+from sharder.source import Piece, SourceFile
 from sharder.write import write
 
-# Name of the task that finishes a block; its number follows. The progress counts them.
-WRITE_TASK = "write-"
+# A task's key is its step and its block.
+Key = tuple[str, int]
+Graph = dict[Key, Any]
+
+READ, BEGIN, ALIGN, INSPECT = "read", "begin", "align", "inspect"
+NUMBER, LEDGER, WRITE = "number", "ledger", "write"
 
 
-def build(
-    pieces: Sequence[Piece], ledger: Ledger, dataset: Path, config: SplitConfig
-) -> tuple[list[Any], Any, Any]:
+def build(pieces: Sequence[Piece], ledger: Ledger, dataset: Path, config: SplitConfig) -> Graph:
     """Build the graph of a run.
+
+    A plain dict, Dask's own form: `delayed` would copy the chain so far for each of its links.
 
     Args:
         pieces: of the sources, in order.
@@ -41,74 +43,55 @@ def build(
         config: of the run.
 
     Returns:
-        Three lazy values: the shards written for each block (a list of them), the numbering
-        behind the last block, and the ledger.
+        A Dask graph. `(WRITE, i)` is the list of the shards written for block i, `(NUMBER, i)`
+        and `(LEDGER, i)` are the numbering and the ledger behind it.
     """
     # A block under work for each worker, and one at each end of it: read ahead, or being written.
-    window = config.workers + 2
+    window = config.workers + 1
     first = pieces[0].source
     rows = config.rows_per_shard
-    alignment: Any = begin()
-    numbering: Any = Numbering()
-    writes: list[Any] = []
-    tallies: list[Any] = []
+    # What stands before block 0.
+    graph: Graph = {
+        (ALIGN, -1): begin(),
+        (NUMBER, -1): Numbering(),
+        (LEDGER, -1): ledger,
+    }
+
+    def add(step: str, index: int, function: Callable[..., Any], *needs: Key, **bound: Any) -> Key:
+        graph[step, index] = (partial(function, **bound), *needs)
+        return step, index
+
     for index, piece in enumerate(pieces):
         path = piece.source.path
+        before: Key = (ALIGN, index - 1)
         if piece.first:
-            alignment = _task("begin", index, _begin_source, alignment, piece=piece)
-        finished = (writes[index - window], tallies[index - window]) if index >= window else ()
-        scanned = _task("read", index, _read, *finished, piece=piece)
-        before = alignment
-        alignment = _task(
-            "align",
-            index,
-            align,
-            scanned,
-            before,
-            source=path,
-            max_record_bytes=config.max_record_bytes,
-        )
-        block = _task(
-            "inspect",
-            index,
-            inspect,
-            scanned,
-            before,
-            alignment,
+            before = add(BEGIN, index, _begin_source, before, source=piece.source)
+        finished: list[Key] = []
+        if index >= window:
+            finished = [(WRITE, index - window), (LEDGER, index - window)]
+        read = add(READ, index, _read, *finished, piece=piece)
+        limit = config.max_record_bytes
+        aligned = add(ALIGN, index, align, read, before, source=path, max_record_bytes=limit)
+        block = add(
+            *(INSPECT, index, inspect, read, before, aligned),
             source=path,
             header=first.header,
             config=config,
         )
-        written = _task(
-            "write",
-            index,
-            write,
-            block,
-            numbering,
+        add(LEDGER, index, Ledger.add, (LEDGER, index - 1), block)
+        add(NUMBER, index, number, block, (NUMBER, index - 1), rows_per_shard=rows)
+        add(
+            *(WRITE, index, write, block, (NUMBER, index - 1)),
             dataset=dataset,
             header_line=first.header_line,
             rows_per_shard=rows,
         )
-        writes.append(written)
-        numbering = _task("number", index, number, block, numbering, rows_per_shard=rows)
-        tallies.append(
-            _task("ledger", index, Ledger.add, tallies[-1] if tallies else ledger, block)
-        )
-    return writes, numbering, tallies[-1]
-
-
-def _task(step: str, index: int, function: Callable[..., Any], *lazy: Any, **constant: Any) -> Any:
-    # Constants are bound beforehand: Dask would search each of them for lazy values.
-    bound = partial(function, **constant)
-    return delayed(bound, name=step, pure=False, traverse=False)(
-        *lazy, dask_key_name=f"{step}-{index}"
-    )
+    return graph
 
 
 def _read(*_finished: object, piece: Piece) -> Scan:
     return scan(piece.read(), last=piece.last)
 
 
-def _begin_source(before: Alignment, *, piece: Piece) -> Alignment:
-    source = piece.source
+def _begin_source(before: Alignment, *, source: SourceFile) -> Alignment:
     return begin(offset=source.data_offset, lines=source.data_lines, records=before.records)

@@ -36,7 +36,7 @@ class Ledger:
             data_bytes: size of all sources without their headers.
             max_rejected: share of rejected records above which the run fails.
         """
-        self._profile: Profile | None = Profile(header)
+        self._profile = Profile(header)
         self._directory = dataset / REJECTED_NAME
         self._max_rejected = max_rejected
         self._bytes_left = data_bytes
@@ -54,8 +54,8 @@ class Ledger:
         """
         self.records += len(block.starts)
         self._bytes_left -= len(block.data)
-        if block.profile is not None and self._profile is not None:
-            self._profile.add(block.profile)
+        for profile in block.profiles:
+            self._profile.add(profile)
         if block.rejected:
             self.rejected += len(block.rejected)
             self._shown += block.rejected[: _SHOWN - len(self._shown)]
@@ -71,7 +71,7 @@ class Ledger:
             RejectedError: more records are rejected than allowed.
         """
         self._check(self.records, "")
-        return self._profile.columns() if profile and self._profile is not None else None
+        return self._profile.columns() if profile else None
 
     def _check(self, records: int, about: str) -> None:
         if self.rejected <= self._max_rejected * records:

@@ -17,7 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from sharder.graph import WRITE_TASK
+from sharder.graph import WRITE, Key
 from sharder.source import Piece
 
 _LINE_EVERY_S = 5.0
@@ -51,10 +51,11 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         if self._bar:
             self._bar.start()
 
-    def _posttask(self, key: Any, *_: Any) -> None:
-        if not (isinstance(key, str) and key.startswith(WRITE_TASK)):
+    def _posttask(self, key: Key, *_: Any) -> None:
+        step, index = key
+        if step != WRITE:
             return
-        size = self._pieces[int(key.removeprefix(WRITE_TASK))].size
+        size = self._pieces[index].size
         self._done += size
         if self._bar:
             self._bar.advance(self._task, size)

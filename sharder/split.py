@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import dask
+import dask.threaded
 import pyarrow as pa
 from rich.console import Console
 
 from sharder.config import SplitConfig
-from sharder.graph import build
+from sharder.graph import LEDGER, NUMBER, WRITE, build
 from sharder.inspect import SIDES
 from sharder.ledger import Ledger
 from sharder.progress import ProgressCallback
@@ -22,6 +24,9 @@ from sharder.write import Shard, write_left_over
 from shared.errors import SourceError
 from shared.layout import Side
 from shared.manifest import Manifest, Shards, Source, Split, save_manifest
+
+# From glibc's malloc.h; elsewhere there is no `mallopt`.
+_M_MMAP_THRESHOLD = -3
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,15 @@ def _split(
         max_rejected=config.max_rejected,
     )
     graph = build(pieces, ledger, staged, config)
+    last = len(pieces) - 1
+    wanted = [[(WRITE, i) for i in range(len(pieces))], (NUMBER, last), (LEDGER, last)]
     # Arrow's own threads would come on top of the workers.
     pa.set_cpu_count(1)
+    _return_large_buffers()
     pool = ThreadPoolExecutor(config.workers)
     try:
         with ProgressCallback(pieces, console):
-            written, numbering, ledger = dask.compute(*graph, scheduler="threads", pool=pool)
+            written, numbering, ledger = dask.threaded.get(graph, wanted, pool=pool)
     finally:
         # After an error too, wait for the tasks under way: they write into the staging directory.
         pool.shutdown(cancel_futures=True)
@@ -109,6 +117,16 @@ def _split(
         sides=sides,
         columns=columns,
     )
+
+
+def _return_large_buffers() -> None:
+    """Have the C library give the memory of blocks back when they are done.
+
+    glibc would keep buffers of their size from the second one on, in pools of each thread: some
+    40 MiB a worker.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def _collect(shards: list[Shard], side: int) -> Shards:

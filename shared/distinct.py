@@ -11,14 +11,19 @@ The frequent values come from the `frequent_strings_sketch` of Apache DataSketch
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import datasketches
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import xxhash
 
 Value = int | float | str
+# All values of a block: numbers, or texts (a pyarrow.StringArray; mypy knows nothing of Arrow).
+Values = Any
+Counts = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
 # Size of the sketch: the standard error is 1 / sqrt(k - 2) = 1.6 %.
@@ -68,9 +73,25 @@ def mix(bits: Hashes) -> Hashes:
     return z ^ (z >> np.uint64(31))
 
 
-def hash_texts(values: Iterable[str]) -> Hashes:
-    """Hash texts; shape (N,)."""
-    return np.fromiter((xxhash.xxh3_64_intdigest(value.encode()) for value in values), np.uint64)
+def hash_values(values: Values) -> Hashes:
+    """Hash values of shape (N,)."""
+    if isinstance(values, pa.Array):
+        texts = values.to_pylist()
+        return np.fromiter((xxhash.xxh3_64_intdigest(text.encode()) for text in texts), np.uint64)
+    return hash_numbers(values)
+
+
+def frequent(values: Values, counts: Counts) -> tuple[Values, Counts]:
+    """Return the values of a block that many of its records have."""
+    many = np.flatnonzero(counts >= max(2, FREQUENT_SHARE * counts.sum()))
+    return values.take(pa.array(many)) if isinstance(values, pa.Array) else values[many], counts[
+        many
+    ]
+
+
+def _to_list(values: Values) -> list[Value]:
+    found: list[Value] = values.to_pylist() if isinstance(values, pa.Array) else values.tolist()
+    return found
 
 
 def smallest(hashes: Hashes) -> Hashes:
@@ -106,28 +127,49 @@ class Distinct:
         """Whether every value was counted so far."""
         return self._counts is not None
 
-    def add_all(self, values: Sequence[Value], counts: Sequence[int]) -> None:
-        """Add all values of a block, each once, and the number of its records."""
-        if self._counts is None:
-            self._add_to_sketches(values, counts)
+    def add(self, values: Values, counts: Counts, hashes: Hashes | None) -> None:
+        """Add a block.
+
+        Args:
+            values: (V,) all different values of the block, or the frequent ones.
+            counts: (V,) number of records that have each.
+            hashes: None if `values` holds all; else the smallest hashes of all values.
+        """
+        if self._counts is not None and hashes is None:
+            self._count(values, counts, self._counts)
             return
-        before = len(self._counts)
-        counted = self._counts
-        for value, count in zip(values, counts, strict=True):
+        if self._counts is not None:
+            self._give_up_counting()
+        self._sketch(values, counts, hash_values(values) if hashes is None else hashes)
+
+    def _count(self, values: Values, counts: Counts, counted: Counter[Value]) -> None:
+        before = len(counted)
+        for value, count in zip(_to_list(values), counts.tolist(), strict=True):
             counted[value] += count
-        if len(counted) > before and isinstance(values[0], str):
-            self._text_bytes = sum(len(v) for v in counted if isinstance(v, str))
+        if len(counted) > before and isinstance(values, pa.Array):
+            self._text_bytes = sum(len(value) for value in counted if isinstance(value, str))
         if len(counted) > self._limit or self._text_bytes > MAX_EXACT_BYTES:
             self._give_up_counting()
 
-    def add_some(
-        self, values: Sequence[Value], counts: Sequence[int], hashes: Hashes, *, numbers: bool
-    ) -> None:
-        """Add a block with too many values to count: its frequent ones, and its hashes."""
-        if self._counts is not None:
-            self._give_up_counting()
-        self._add_frequent(values, counts)
-        self._add_hashes(hashes, numbers=numbers)
+    def _give_up_counting(self) -> None:
+        counted, self._counts = self._counts or Counter(), None
+        for kind in (str, (int, float)):
+            values = [value for value in counted if isinstance(value, kind)]
+            if values:
+                array = pa.array(values) if kind is str else np.array(values)
+                counts = np.array([counted[value] for value in values])
+                self._sketch(array, counts, hash_values(array))
+
+    def _sketch(self, values: Values, counts: Counts, hashes: Hashes) -> None:
+        if isinstance(values, pa.Array):
+            self._texts = smallest(np.concatenate([self._texts, hashes]))
+        else:
+            self._numbers = smallest(np.concatenate([self._numbers, hashes]))
+        values, counts = frequent(values, counts)
+        for value, count in zip(_to_list(values), counts.tolist(), strict=True):
+            text = spell(value)
+            if len(text) <= MAX_TOP_BYTES:
+                self._frequent.update(text, count)
 
     def respell(self, speller: Callable[[Value], str]) -> None:
         """Turn the numbers counted so far into texts, since the column turned out to be text."""
@@ -148,32 +190,6 @@ class Distinct:
             datasketches.frequent_items_error_type.NO_FALSE_NEGATIVES
         )
         return {text: lower for text, _, lower, _ in items if lower > 1}
-
-    def _give_up_counting(self) -> None:
-        counts, self._counts = self._counts, None
-        if counts:
-            self._add_to_sketches(list(counts), list(counts.values()))
-
-    def _add_to_sketches(self, values: Sequence[Value], counts: Sequence[int]) -> None:
-        texts = [value for value in values if isinstance(value, str)]
-        numbers = [value for value in values if not isinstance(value, str)]
-        if texts:
-            self._add_hashes(hash_texts(texts), numbers=False)
-        if numbers:
-            self._add_hashes(hash_numbers(np.array(numbers)), numbers=True)
-        self._add_frequent(values, counts)
-
-    def _add_hashes(self, hashes: Hashes, *, numbers: bool) -> None:
-        if numbers:
-            self._numbers = smallest(np.concatenate([self._numbers, hashes]))
-        else:
-            self._texts = smallest(np.concatenate([self._texts, hashes]))
-
-    def _add_frequent(self, values: Sequence[Value], counts: Sequence[int]) -> None:
-        for value, count in zip(values, counts, strict=True):
-            text = spell(value)
-            if len(text) <= MAX_TOP_BYTES:
-                self._frequent.update(text, count)
 
     def count(self) -> int:
         """Return the number of different values; an estimate where not `exact`."""

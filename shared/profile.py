@@ -13,19 +13,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.distinct import (
-    FREQUENT_SHARE,
     MAX_EXACT_BYTES,
+    Counts,
     Distinct,
     Hashes,
     Value,
+    Values,
     exact_limit,
+    frequent,
     hash_numbers,
-    hash_texts,
+    hash_values,
     smallest,
     spell,
 )
@@ -61,7 +62,8 @@ class BlockColumn:
         count, mean, m2: number of present values, their mean, and the sum of the squares of their
             deviations from it (integer and number only).
         minimum, maximum: of the present values.
-        values, counts: all different values, or the frequent ones if there are too many to count.
+        values, counts: (V,) all different values and how many records have each, or only the
+            frequent ones if there are too many to count.
         hashes: None if `values` holds all; else the smallest hashes of the different values.
     """
 
@@ -74,8 +76,8 @@ class BlockColumn:
     m2: np.longdouble = field(default_factory=lambda: np.longdouble(0))
     minimum: Any = None
     maximum: Any = None
-    values: Sequence[Value] = ()
-    counts: Sequence[int] = ()
+    values: Values = field(default_factory=lambda: np.empty(0, np.int64))
+    counts: Counts = field(default_factory=lambda: np.empty(0, np.int64))
     hashes: Hashes | None = None
 
 
@@ -113,7 +115,7 @@ def _profile_column(parsed: Parsed, limit: int) -> BlockColumn:
     minimum, maximum = values[0].item(), values[-1].item()
     if len(values) > limit:
         hashes = smallest(hash_numbers(values))
-        values, counts = _frequent(values, counts)
+        values, counts = frequent(values, counts)
     return BlockColumn(
         type=parsed.type,
         rows=parsed.rows,
@@ -124,8 +126,8 @@ def _profile_column(parsed: Parsed, limit: int) -> BlockColumn:
         m2=max(m2, np.longdouble(0)),
         minimum=minimum,
         maximum=maximum,
-        values=values.tolist(),
-        counts=counts.tolist(),
+        values=values,
+        counts=counts,
         hashes=hashes,
     )
 
@@ -136,8 +138,8 @@ def _profile_text(parsed: Parsed, limit: int) -> BlockColumn:
     extremes = pc.min_max(values).as_py()
     hashes = None
     if len(values) > limit or values.nbytes > MAX_EXACT_BYTES:
-        hashes = smallest(hash_texts(values.to_pylist()))
-        values, counts = _frequent(values, counts)
+        hashes = smallest(hash_values(values))
+        values, counts = frequent(values, counts)
     return BlockColumn(
         type=ColumnType.TEXT,
         rows=parsed.rows,
@@ -146,18 +148,10 @@ def _profile_text(parsed: Parsed, limit: int) -> BlockColumn:
         count=parsed.rows - parsed.empty,
         minimum=extremes["min"],
         maximum=extremes["max"],
-        values=values.to_pylist(),
-        counts=counts.tolist(),
+        values=values,
+        counts=counts,
         hashes=hashes,
     )
-
-
-def _frequent(values: Any, counts: npt.NDArray[np.int64]) -> tuple[Any, npt.NDArray[np.int64]]:
-    """Return the values that many records of a block have."""
-    many = np.flatnonzero(counts >= max(2, FREQUENT_SHARE * counts.sum()))
-    return values.take(pa.array(many)) if isinstance(values, pa.Array) else values[many], counts[
-        many
-    ]
 
 
 class Profile:
@@ -209,15 +203,11 @@ class _ColumnProfile:
 
         values, extremes = block.values, [block.minimum, block.maximum]
         if self.type is ColumnType.TEXT is not block.type:
-            values = [_speller(block.type)(value) for value in values]
+            values = pa.array([_speller(block.type)(value) for value in values.tolist()])
             extremes = sorted(_speller(block.type)(value) for value in extremes)
         self.minimum = min(self.minimum, extremes[0]) if self.minimum is not None else extremes[0]
         self.maximum = max(self.maximum, extremes[1]) if self.maximum is not None else extremes[1]
-        if block.hashes is None:
-            self.distinct.add_all(values, block.counts)
-        else:
-            numbers = block.type is not ColumnType.TEXT
-            self.distinct.add_some(values, block.counts, block.hashes, numbers=numbers)
+        self.distinct.add(values, block.counts, block.hashes)
 
     def _widen(self, found: ColumnType) -> None:
         """Take the narrowest type that holds what was there and what is found."""

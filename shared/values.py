@@ -38,7 +38,7 @@ _ARROW_TYPES = {
 
 
 def read_text(
-    data: bytes | pa.Buffer,
+    data: bytes | memoryview,
     header: Sequence[str],
     *,
     columns: Sequence[str] | None = None,
