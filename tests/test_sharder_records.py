@@ -56,7 +56,9 @@ def rejected_rows(result: SplitResult) -> list[list[str]]:
 # Fields and line ends of all kinds, and texts that are no CSV at all.
 fields = st.one_of(
     st.text("ab é\u3000", max_size=3),
-    st.sampled_from(['""', '"x,y"', '"l\nf"', '"c\r\nr"', '"c\rr"', '"q""q"', '"日本"', "0012", "NA"]),
+    st.sampled_from(
+        ['""', '"x,y"', '"l\nf"', '"c\r\nr"', '"c\rr"', '"q""q"', '"日本"', "0012", "NA"]
+    ),
     st.sampled_from(['5" nail', 'a"b,c"d', '"x"y', '"a"" b"', '"', '""""', "1.50", "2025-01-01"]),
 )
 records = st.builds(
