@@ -67,9 +67,9 @@ def main() -> None:
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
         for number in range(options.rounds + 1):
             for index, (name, command) in enumerate(COMMANDS.items()):
-                figures = measure(command, source, work / f"out-{number}-{index}")
+                took_and_peak = measure(command, source, work / f"out-{number}-{index}")
                 if number:  # the first round warms the file cache
-                    runs[name].append(figures)
+                    runs[name].append(took_and_peak)
         base = [seconds for seconds, _ in next(iter(runs.values()))]
         print(f"{'':28}{'seconds':>9}{'MB/s':>7}{'ratio':>7}{'MiB':>6}")
         for name, figures in runs.items():

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.errors import SourceError
-from shared.layout import Side, list_shards
 from sharder.config import SplitConfig
 from sharder.split import SplitResult, run
+from shared.errors import SourceError
+from shared.layout import Side, list_shards
 
 HEADER = "a,b"
 
@@ -37,7 +37,7 @@ def split(text: str, directory: Path, **options: object) -> SplitResult:
 
 
 def shard_rows(result: SplitResult, side: Side = Side.TRAIN) -> list[list[str]]:
-    rows = []
+    rows: list[list[str]] = []
     if not result.manifest.sides[side].records:
         return rows
     for number, path in enumerate(list_shards(result.dataset, side)):

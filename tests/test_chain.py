@@ -1,0 +1,58 @@
+"""Both programs in a shell, as the README's first lines have it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SAMPLE = Path(__file__).parents[1] / "data" / "quest_log_sample.csv"
+
+
+def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"],
+        cwd=cwd,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def test_from_a_csv_to_predictions_of_its_records(tmp_path: Path) -> None:
+    done = shell(
+        f"sharder split {SAMPLE} --out data --rows-per-shard 100 "
+        "| trainer fit - --label clear --out runs/quest --epochs 1",
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "runs/quest\n"
+    assert "1,200 records = " in done.stderr
+
+    scored = shell("trainer evaluate runs/quest data/log_quest --json", tmp_path)
+    assert scored.returncode == 0, scored.stderr
+    assert json.loads(scored.stdout)["records"] == 132
+
+    predicted = shell(f"trainer predict runs/quest {SAMPLE} --out -", tmp_path)
+    assert predicted.returncode == 0, predicted.stderr
+    header, *rows = csv.reader(predicted.stdout.splitlines())
+    assert header == ["probability"]
+    assert len(rows) == 1200
+    assert all(0 <= float(row[0]) <= 1 for row in rows)
+
+
+def test_a_failed_first_stage_fails_the_chain_with_a_message_of_each(tmp_path: Path) -> None:
+    done = shell(
+        "sharder split nowhere.csv --out data | trainer fit - --label clear --out runs/quest",
+        tmp_path,
+    )
+    assert done.returncode == 1
+    assert "sharder: error: nowhere.csv: expected a CSV file, found no such file" in done.stderr
+    assert "trainer: error: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
