@@ -160,6 +160,8 @@ class Encoder:
 
 def _encode_timestamps(name: str, text: pa.StringArray) -> tuple[Bool, list[Float64]]:
     """Return where timestamps are missing, shape (B,), and the six `WAVES`, of shape (B,) each."""
+    # The profile takes no notice of blanks around a timestamp.
+    text = pc.utf8_trim_whitespace(text)
     missing: Bool = pc.is_in(text, value_set=_MISSING).to_numpy(zero_copy_only=False)
     text = pc.if_else(missing, None, pc.utf8_slice_codeunits(text, 0, TIMESTAMP_LENGTH))
     try:

@@ -24,9 +24,9 @@ Tensor = Any  # a KerasTensor; Keras has no type stubs
 PREPROCESSING = "preprocessing"
 _UNITS = "original_units"
 
-# Index of a character in `_DATE_CHARACTERS`, behind padding (0) and unknown (1).
-_DATE_CHARACTERS = list("0123456789-: T")
-_ZERO, _NINE = 2, 11
+_DIGITS = list("0123456789")
+# So many blanks may stand before a timestamp. No measured reason.
+_BLANKS = 13
 
 
 def input_names(columns: Sequence[str], *, taken: Collection[str] = ()) -> dict[str, str]:
@@ -131,19 +131,24 @@ def _float32(x: Tensor) -> Tensor:
 
 def _encode_timestamp(text: Tensor) -> tuple[Tensor, list[Tensor]]:
     """Return where timestamps are present, and their six `WAVES`; (B, 1) each, from text (B, 1)."""
-    characters = layers.TextVectorization(
+    padded = layers.TextVectorization(
         standardize=None,
         split="character",
         output_mode="int",
-        output_sequence_length=TIMESTAMP_LENGTH,
-        vocabulary=_DATE_CHARACTERS,
+        output_sequence_length=_BLANKS + TIMESTAMP_LENGTH,
+        vocabulary=_DIGITS,
     )(text)
-    characters = ops.cast(characters, "int32")
-    date_digits = ops.take(characters, [0, 1, 2, 3, 5, 6, 8, 9], axis=1)
-    is_digit = ops.logical_and(date_digits >= _ZERO, date_digits <= _NINE)
-    present = ops.all(is_digit, axis=1, keepdims=True)
+    # Behind padding (0) and unknown (1) come the digits. What is none (-1) before the first of
+    # them is blanks, or there is no timestamp at all.
+    padded = ops.maximum(ops.cast(padded, "int32") - 2, -1)
+    first_digit = ops.argmax(padded >= 0, axis=1, keepdims=True)
+    places = ops.cast(first_digit, "int32") + np.arange(TIMESTAMP_LENGTH, dtype=np.int32)
+    places = ops.minimum(places, _BLANKS + TIMESTAMP_LENGTH - 1)
+    characters = ops.take_along_axis(padded, places, axis=1)
+    date = ops.take(characters, [0, 1, 2, 3, 5, 6, 8, 9], axis=1)
+    present = ops.all(date >= 0, axis=1, keepdims=True)
     # What is not there (2025-04-01 has no hour) counts as zero.
-    digits = ops.maximum(characters - _ZERO, 0)
+    digits = ops.maximum(characters, 0)
 
     def number(*positions: int) -> Tensor:
         total = digits[:, positions[0] : positions[0] + 1]

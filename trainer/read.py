@@ -46,13 +46,15 @@ def read_header(file: Path) -> tuple[str, ...]:
     """
     try:
         # A quote that is never closed does not read the whole file: csv limits a field to 128 KiB.
-        with file.open(encoding="utf-8-sig", newline="") as lines:
+        # What follows the header is for others to decode.
+        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
             header = next(csv.reader(lines), None)
+        ",".join(header or ()).encode()
     except OSError as error:
         raise ContractError(
             file, expected="a CSV file", found=error.strerror or str(error)
         ) from None
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, UnicodeError) as error:
         raise ContractError(file, expected="a CSV in UTF-8", found=str(error)) from None
     if not header:
         raise ContractError(file, expected="a header", found="an empty file")

@@ -1,0 +1,117 @@
+"""The default model fits its spec, and a model of one's own is checked."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+from shared.errors import ModelError
+from trainer.features import FeatureSpec, Hashed, Number, Vocabulary
+from trainer.label import LabelSpec
+from trainer.model import build_model, compile_model, embedding_size, load_model_function
+
+NUMBERS = (
+    Number(column="a", mean=0.0, std=1.0, fill=0.0, indicator=True),
+    Number(column="b", mean=0.0, std=1.0, fill=0.0, indicator=False),
+)
+CATEGORIES = (Vocabulary(column="c", values=("x", "y")), Hashed(column="d", bins=128))
+LABELS = {
+    "binary": LabelSpec(column="y", task="binary", reading="text", classes=("l", "w")),
+    "multiclass": LabelSpec(column="y", task="multiclass", reading="text", classes=("a", "b", "c")),
+    "regression": LabelSpec(column="y", task="regression", reading="number", mean=1.0, std=2.0),
+}
+SPEC = FeatureSpec(features=(*NUMBERS, *CATEGORIES), label=LABELS["binary"])
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs", "activation"),
+    [("binary", 1, "sigmoid"), ("multiclass", 3, "softmax"), ("regression", 1, "linear")],
+)
+@pytest.mark.parametrize("features", [NUMBERS, CATEGORIES, (*NUMBERS, *CATEGORIES)])
+def test_the_default_model_fits_task_and_features(
+    task: str, outputs: int, activation: str, features: tuple[Number | Vocabulary | Hashed, ...]
+) -> None:
+    spec = FeatureSpec(features=features, label=LABELS[task])
+    model = build_model(spec)
+
+    assert model.input_shape == (None, spec.width)
+    assert model.output_shape == (None, outputs)
+    assert model.layers[-1].activation.__name__ == activation
+
+
+@pytest.mark.parametrize(("cardinality", "size"), [(2, 2), (10, 6), (200, 31), (100_000, 50)])
+def test_embeddings_grow_with_cardinality_up_to_a_bound(cardinality: int, size: int) -> None:
+    assert embedding_size(cardinality) == size
+
+
+def test_the_learning_rate_falls_to_zero_at_the_last_step() -> None:
+    model = build_model(SPEC)
+    compile_model(model, SPEC, learning_rate=0.5, steps=10)
+    schedule = model.optimizer._learning_rate
+
+    assert [float(schedule(step)) for step in (0, 5, 10)] == pytest.approx([0.5, 0.25, 0.0])
+
+
+USER_MODELS = """
+import keras
+from keras import layers
+
+def build(spec):
+    return keras.Sequential([layers.Dense(8, activation="relu"), layers.Dense(1)])
+
+def compiled(spec):
+    model = keras.Sequential([keras.Input((spec.width,)), layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "mse")
+    return model
+
+def wrong_width(spec):
+    return keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+
+def wrong_output(spec):
+    return keras.Sequential([keras.Input((spec.width,)), layers.Dense(7)])
+
+def nothing(spec):
+    pass
+
+NUMBER = 5
+"""
+
+
+@pytest.fixture
+def user_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "user_models.py").write_text(USER_MODELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.delitem(sys.modules, "user_models", raising=False)
+
+
+@pytest.mark.usefixtures("user_models")
+def test_a_model_of_ones_own_is_found_in_the_current_directory() -> None:
+    model = load_model_function("user_models:build", SPEC)
+
+    assert isinstance(model, keras.Sequential)
+    assert not model.compiled
+    assert load_model_function("user_models:compiled", SPEC).compiled
+
+
+@pytest.mark.usefixtures("user_models")
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("build", "--model build: expected MODULE:FUNCTION, such as my_model:build"),
+        ("no_such_module:build", "found No module named 'no_such_module'; it is looked for in /"),
+        ("user_models:biuld", "found only build, compiled, nothing, wrong_output, wrong_width"),
+        ("user_models:NUMBER", "expected a function 'NUMBER' in "),
+        ("user_models:nothing", ":nothing: expected a keras.Model, found NoneType"),
+        ("user_models:wrong_width", "takes one matrix of shape (B, 5), spec.width columns, found"),
+        ("user_models:wrong_output", "expected an output of shape (B, 1), spec.label.outputs "
+                                     "columns, found shape (None, 7)"),
+    ],
+)  # fmt: skip
+def test_a_model_of_ones_own_that_does_not_fit_is_refused(reference: str, message: str) -> None:
+    with pytest.raises(ModelError) as error:
+        load_model_function(reference, SPEC)
+    assert message in str(error.value)
