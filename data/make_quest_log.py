@@ -205,7 +205,8 @@ class QuestLog:
 
         n_players = min(MAX_PLAYERS, int(30 * (number[0] + 1000) ** 0.6))  # so far
         rank = UNIFORM[next(draws)] + next(draws) / 2**32
-        player = (n_players * rank**2).astype(np.int64)
+        # The two draws together may come to a little more than 1.
+        player = np.minimum(n_players * rank**2, MAX_PLAYERS - 1).astype(np.int64)
         player_id = 1_000_000 + player * 7919 % 9_000_000  # no factor in common: unique
         traits = self._traits[player].T
         class_, country = CLASS_SHARES[traits[0]], COUNTRY_SHARES[traits[1]]
