@@ -70,7 +70,7 @@ def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
         class_weight=None if class_weight is None else parse_class_weight(class_weight),
         **options,
     )
-    _import_keras()
+    # Here, as in the other commands: importing Arrow takes longer than --help may.
     from trainer.fit import run
     from trainer.summary import print_summary
 
@@ -88,7 +88,6 @@ def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
 def evaluate(*, side: str, as_json: bool, **options: Any) -> None:
     """Print how well the finished RUN does on DATASET."""
     config = EvaluateConfig(side=Side(side), **options)
-    _import_keras()
     from trainer.evaluate import run
     from trainer.summary import print_metrics
 
@@ -106,20 +105,12 @@ def evaluate(*, side: str, as_json: bool, **options: Any) -> None:
 def predict(run: Path, source: Path, out: str) -> None:
     """Write what the finished RUN says of each record of SOURCE, a CSV of any size, in order."""
     config = PredictConfig(run=run, source=source, out=None if out == "-" else Path(out))
-    _import_keras()
     from trainer.predict import run as run_predict
 
     records = run_predict(config)
     click.echo(f"{records:,} records", err=True)
     if config.out is not None:
         click.echo(config.out)
-
-
-def _import_keras() -> None:
-    """Import what is heavy: not before now, so that `--help` answers at once."""
-    from trainer.quiet import import_keras
-
-    import_keras()
 
 
 def _dataset_path(argument: str) -> Path:

@@ -8,9 +8,8 @@ import numpy as np
 from trainer.config import EvaluateConfig
 from trainer.dataset import open_dataset
 from trainer.metrics import make_metrics
-from trainer.restore import load_core
+from trainer.quiet import import_keras
 from trainer.rundir import load_run
-from trainer.sequence import CSVSequence
 
 
 def run(config: EvaluateConfig) -> dict[str, float]:
@@ -20,10 +19,15 @@ def run(config: EvaluateConfig) -> dict[str, float]:
         ShardfitError: an expected failure.
     """
     finished = load_run(config.run)
+    dataset = open_dataset(config.dataset)
     label = msgspec.structs.replace(finished.spec.label, weights=())
     spec = msgspec.structs.replace(finished.spec, label=label)
+    import_keras()
+    from trainer.restore import load_core
+    from trainer.sequence import CSVSequence
+
     batches = CSVSequence(
-        open_dataset(config.dataset),
+        dataset,
         side=config.side,
         spec=spec,
         workers=config.workers,

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -21,14 +20,16 @@ from shared.errors import ContractError, SourceError, TargetError
 from trainer.config import PredictConfig
 from trainer.encode import Encoder, Float32
 from trainer.label import LabelSpec
+from trainer.quiet import import_keras
 from trainer.read import column_types
-from trainer.restore import load_core
 from trainer.rundir import load_run
-from trainer.stream import stream_records
+from trainer.stream import check_header, stream_records
 
 # Records that go through the model at a time. Always as many, the last ones filled up, since
 # TensorFlow traces anew for each other number.
 _ROWS = 1024
+
+Model = Any  # a keras.Model, which is not imported until the source is found to be one
 
 
 def run(config: PredictConfig) -> int:
@@ -43,14 +44,19 @@ def run(config: PredictConfig) -> int:
     finished = load_run(config.run)
     encoder = Encoder(finished.spec)
     records = 0
+    types = column_types(finished.spec, label=False)
+    check_header(config.source, types)
+    import_keras()
+    from trainer.restore import load_core
+
+    core = load_core(config.run, finished)
     with _open_target(config.out) as target:
-        core = load_core(config.run, finished)
         schema = _schema(finished.spec.label)
         # Not Arrow's header: it puts every name in quotes.
         target.write(_header(schema))
         options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
         with pyarrow.csv.CSVWriter(target, schema, write_options=options) as writer:
-            for batch in stream_records(config.source, column_types(finished.spec, label=False)):
+            for batch in stream_records(config.source, types):
                 try:
                     x = encoder.encode_columns(batch)
                 except ContractError as error:
@@ -65,7 +71,7 @@ def run(config: PredictConfig) -> int:
     return records
 
 
-def _outputs(core: keras.Model, x: Float32) -> Iterator[tuple[npt.NDArray[Any], int]]:
+def _outputs(core: Model, x: Float32) -> Iterator[tuple[npt.NDArray[Any], int]]:
     """Yield what the core model gives for pieces of X (B, F), and how many rows of it count."""
     for start in range(0, len(x), _ROWS):
         piece = x[start : start + _ROWS]

@@ -24,9 +24,11 @@ RUN_NAME = "run.json"
 MODEL_NAME = "model.keras"
 HISTORY_NAME = "history.csv"
 TENSORBOARD_NAME = "tensorboard"
+# While it is made.
 BEST_NAME = "best.weights.h5"
+TEMPORARY_NAME = "tmp-model.keras"
 # In the order of removal: without its `run.json` a run is unfinished.
-_NAMES = (RUN_NAME, MODEL_NAME, HISTORY_NAME, TENSORBOARD_NAME, BEST_NAME)
+_NAMES = (RUN_NAME, MODEL_NAME, HISTORY_NAME, TENSORBOARD_NAME, BEST_NAME, TEMPORARY_NAME)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +65,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
 
 
-def prepare_run(out: Path, *, overwrite: bool) -> None:
-    """Make the directory of a run, and remove what an earlier run left in it.
+def check_target(out: Path, *, overwrite: bool) -> None:
+    """Refuse a directory that a run must not be written to.
 
     Raises:
         TargetError: it holds a finished run, or is something else.
@@ -77,15 +79,26 @@ def prepare_run(out: Path, *, overwrite: bool) -> None:
             hint="give another --out, or --overwrite",
         )
     try:
+        found = {entry.name for entry in out.iterdir()} if out.exists() else set()
+    except OSError as error:
+        raise TargetError(out, found=error.strerror or str(error)) from None
+    if found and found.isdisjoint(_NAMES):
+        raise TargetError(
+            out,
+            expected="a new or empty directory",
+            found=f"one that holds {min(found)!r}",
+            hint="give another --out",
+        )
+
+
+def prepare_target(out: Path) -> None:
+    """Make the directory of a run, and remove what an earlier run left in it.
+
+    Raises:
+        TargetError: it cannot be written to.
+    """
+    try:
         out.mkdir(parents=True, exist_ok=True)
-        found = {entry.name for entry in out.iterdir()}
-        if found and found.isdisjoint(_NAMES):
-            raise TargetError(
-                out,
-                expected="a new or empty directory",
-                found=f"one that holds {min(found)!r}",
-                hint="give another --out",
-            )
         for name in _NAMES:
             path = out / name
             if path.is_dir():

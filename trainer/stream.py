@@ -35,7 +35,7 @@ def stream_records(source: Path, types: Types) -> Iterator[pa.RecordBatch]:
         SourceError: there is no such file, a column is missing, or a record does not fit; the
             message tells its number.
     """
-    header = _header(source, types)
+    header = check_header(source, types)
     done = 0
     for block_bytes in BLOCK_BYTES:
         left = done  # to be passed over
@@ -52,7 +52,12 @@ def stream_records(source: Path, types: Types) -> Iterator[pa.RecordBatch]:
                 raise _explain(error, source, header) from None
 
 
-def _header(source: Path, types: Types) -> tuple[str, ...]:
+def check_header(source: Path, types: Types) -> tuple[str, ...]:
+    """Return the names of the columns of a CSV file.
+
+    Raises:
+        SourceError: there is no such file, or it lacks one of the columns to read.
+    """
     try:
         header = read_header(source)
         if not types.keys() <= set(header):

