@@ -32,8 +32,8 @@ demo: $(VENV)/installed  ## make a quest log, split it, train on it, and say wha
 	set -o pipefail; export PATH="$(CURDIR)/$(BIN):$$PATH"; cd $(DEMO); \
 	  sharder split quest_log.csv --out data | trainer fit - --label clear --out runs/demo --epochs 3
 
-test: $(VENV)/installed-test  ## run all tests but the soak
-	$(BIN)/python -m pytest -m "not soak"
+test: $(VENV)/installed-test  ## run all tests
+	$(BIN)/python -m pytest
 
 check: $(VENV)/installed-dev  ## formatting, lint, types, import directions
 	$(BIN)/ruff format --check .
@@ -49,8 +49,8 @@ benchmark: $(VENV)/installed-test  ## measure against GNU split and the classic 
 	$(BIN)/python benchmarks/split.py
 	$(BIN)/python benchmarks/feed.py
 
-soak: $(VENV)/installed-test  ## run the tests that take minutes
-	$(BIN)/python -m pytest -m soak
+soak: $(VENV)/installed-test  ## look for counter-examples, with fifty times as many examples
+	$(BIN)/python -m pytest --hypothesis-profile=soak tests/test_sharder_records.py
 
 clean:  ## remove all that the targets make
 	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

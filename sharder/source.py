@@ -75,8 +75,11 @@ class Piece:
             SourceError: the file has become shorter.
         """
         with open_source(self.source.path) as file:
-            file.seek(self.offset)
-            data = file.read(self.size)
+            try:
+                file.seek(self.offset)
+                data = file.read(self.size)
+            except OSError as error:
+                raise _unreadable(self.source.path, error) from None
         if len(data) != self.size:
             raise SourceError(
                 self.source.path,

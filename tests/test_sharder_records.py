@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sharder.config import SplitConfig
@@ -32,8 +32,8 @@ def ends_inside_quotes(text: str) -> bool:
 def split(text: str, directory: Path, **options: object) -> SplitResult:
     source = directory / "source.csv"
     source.write_bytes(text.encode())
-    settings = {"validate_fraction": 0.0, "max_rejected": 1.0, "workers": 2, **options}
-    return run(SplitConfig(sources=(source,), out=directory / "out", **settings))  # type: ignore[arg-type]
+    defaults = {"validate_fraction": 0.0, "max_rejected": 1.0, "workers": 2, **options}
+    return run(SplitConfig(sources=(source,), out=directory / "out", **defaults))  # type: ignore[arg-type]
 
 
 def shard_rows(result: SplitResult, side: Side = Side.TRAIN) -> list[list[str]]:
@@ -72,7 +72,6 @@ bodies = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(body=bodies, block_bytes=st.integers(1, 80), rows=st.integers(1, 3), end=st.booleans())
 @example(body='x,"\r\n\r', block_bytes=1, rows=1, end=False)
 @example(body='a"",b\n', block_bytes=2, rows=1, end=False)
@@ -96,7 +95,6 @@ def test_every_record_that_csv_reads_is_in_a_shard_or_rejected(
         assert result.manifest.records == len(expected)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     rows=st.lists(st.tuples(fields, fields).map(",".join), min_size=1, max_size=9),
     line_end=st.sampled_from(["\n", "\r\n"]),
@@ -118,7 +116,6 @@ def test_the_bytes_of_a_record_are_the_bytes_of_the_source(
     assert header + "".join(bodies) == text
 
 
-@settings(max_examples=20, deadline=None)
 @given(
     n=st.integers(20, 300),
     block_bytes=st.integers(5, 2000),
