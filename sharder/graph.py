@@ -10,6 +10,7 @@ bounds the memory, under any scheduler: however large the source, no more blocks
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,30 +32,40 @@ READ, BEGIN, ALIGN, INSPECT = "read", "begin", "align", "inspect"
 NUMBER, LEDGER, WRITE = "number", "ledger", "write"
 
 
-def build(pieces: Sequence[Piece], ledger: Ledger, dataset: Path, config: SplitConfig) -> Graph:
-    """Build the graph of a run.
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Where the three chains are between two blocks: all that the later blocks need to know."""
+
+    alignment: Alignment
+    numbering: Numbering
+    ledger: Ledger
+
+
+def build(
+    pieces: Sequence[Piece], before: State, first: SourceFile, dataset: Path, config: SplitConfig
+) -> tuple[Graph, list[Any]]:
+    """Build the graph of some blocks that follow each other.
 
     A plain dict, Dask's own form: `delayed` would copy the chain so far for each of its links.
 
     Args:
         pieces: of the sources, in order.
-        ledger: with no record yet.
+        before: state before the first of them.
+        first: the first source, whose header all shards get.
         dataset: directory to write to.
         config: of the run.
 
     Returns:
-        A Dask graph. `(WRITE, i)` is the list of the shards written for block i, `(NUMBER, i)`
-        and `(LEDGER, i)` are the numbering and the ledger behind it.
+        A Dask graph, and the keys to ask for: those of the shards written for each block (a list
+        of lists), of the alignment, of the numbering, and of the ledger.
     """
-    # A block under work for each worker, and one at each end of it: read ahead, or being written.
+    # A block under work for each worker, and one that is read ahead.
     window = config.workers + 1
-    first = pieces[0].source
     rows = config.rows_per_shard
-    # What stands before block 0.
     graph: Graph = {
-        (ALIGN, -1): begin(),
-        (NUMBER, -1): Numbering(),
-        (LEDGER, -1): ledger,
+        (ALIGN, -1): before.alignment,
+        (NUMBER, -1): before.numbering,
+        (LEDGER, -1): before.ledger,
     }
 
     def add(step: str, index: int, function: Callable[..., Any], *needs: Key, **bound: Any) -> Key:
@@ -63,17 +74,17 @@ def build(pieces: Sequence[Piece], ledger: Ledger, dataset: Path, config: SplitC
 
     for index, piece in enumerate(pieces):
         path = piece.source.path
-        before: Key = (ALIGN, index - 1)
+        previous: Key = (ALIGN, index - 1)
         if piece.first:
-            before = add(BEGIN, index, _begin_source, before, source=piece.source)
+            previous = add(BEGIN, index, _begin_source, previous, source=piece.source)
         finished: list[Key] = []
         if index >= window:
             finished = [(WRITE, index - window), (LEDGER, index - window)]
         read = add(READ, index, _read, *finished, piece=piece)
         limit = config.max_record_bytes
-        aligned = add(ALIGN, index, align, read, before, source=path, max_record_bytes=limit)
+        aligned = add(ALIGN, index, align, read, previous, source=path, max_record_bytes=limit)
         block = add(
-            *(INSPECT, index, inspect, read, before, aligned),
+            *(INSPECT, index, inspect, read, previous, aligned),
             source=path,
             header=first.header,
             config=config,
@@ -86,7 +97,9 @@ def build(pieces: Sequence[Piece], ledger: Ledger, dataset: Path, config: SplitC
             header_line=first.header_line,
             rows_per_shard=rows,
         )
-    return graph
+    last = len(pieces) - 1
+    writes = [(WRITE, index) for index in range(len(pieces))]
+    return graph, [writes, (ALIGN, last), (NUMBER, last), (LEDGER, last)]
 
 
 def _read(*_finished: object, piece: Piece) -> Scan:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from dask.callbacks import Callback
 from rich.console import Console
@@ -17,21 +16,19 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from sharder.graph import WRITE, Key
-from sharder.source import Piece
+from sharder.graph import READ, Key
 
 _LINE_EVERY_S = 5.0
 
 
 class ProgressCallback(Callback):  # type: ignore[misc]
-    """Counts the bytes of the blocks that are written, as Dask finishes them."""
+    """Counts the bytes of the blocks as Dask has read them: the others are just behind."""
 
-    def __init__(self, pieces: Sequence[Piece], console: Console) -> None:
+    def __init__(self, total_bytes: int, console: Console) -> None:
         """Begin with nothing done; `console` is where to show it."""
         super().__init__()
-        self._pieces = pieces
         self._console = console
-        self._total = sum(piece.size for piece in pieces)
+        self._total = total_bytes
         self._done = 0
         self._started = self._last_line = time.monotonic()
         self._bar: Progress | None = None
@@ -47,25 +44,28 @@ class ProgressCallback(Callback):  # type: ignore[misc]
             )
             self._task = self._bar.add_task("splitting", total=self._total)
 
-    def _start(self, _dsk: Any) -> None:
+    def __enter__(self) -> Self:
         if self._bar:
             self._bar.start()
+        super().__enter__()
+        return self
 
-    def _posttask(self, key: Key, *_: Any) -> None:
-        step, index = key
-        if step != WRITE:
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        if self._bar:
+            self._bar.stop()
+
+    def _posttask(self, key: Key, result: Any, *_: Any) -> None:
+        step, _index = key
+        if step != READ:
             return
-        size = self._pieces[index].size
+        size = len(result.data)
         self._done += size
         if self._bar:
             self._bar.advance(self._task, size)
         elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._last_line = time.monotonic()
             self._console.print(self._line(), highlight=False, soft_wrap=True)
-
-    def _finish(self, *_: Any) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def _line(self) -> str:
         seconds = time.monotonic() - self._started

@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import time
+from array import array
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 import dask.threaded
 import pyarrow as pa
 from rich.console import Console
 
+from sharder.align import begin
 from sharder.config import SplitConfig
-from sharder.graph import LEDGER, NUMBER, WRITE, build
+from sharder.graph import State, build
 from sharder.inspect import SIDES
 from sharder.ledger import Ledger
+from sharder.number import Numbering, SideNumbering
 from sharder.progress import ProgressCallback
 from sharder.source import SourceFile, cut_pieces, open_sources
 from sharder.target import check_room, staging
@@ -24,6 +29,10 @@ from sharder.write import Shard, write_left_over
 from shared.errors import SourceError
 from shared.layout import Side
 from shared.manifest import Manifest, Shards, Source, Split, save_manifest
+
+# Blocks in one graph. Between two graphs the workers run dry for a moment, so it is many; but a
+# graph takes memory, some 10 KB a block.
+_ROUND_BLOCKS = 256
 
 # From glibc's malloc.h; elsewhere there is no `mallopt`.
 _M_MMAP_THRESHOLD = -3
@@ -75,30 +84,32 @@ def _split(
     sources: tuple[SourceFile, ...], staged: Path, config: SplitConfig, console: Console
 ) -> Manifest:
     first = sources[0]
-    pieces = list(cut_pieces(sources, config.block_bytes))
-    ledger = Ledger(
-        first.header,
-        staged,
-        data_bytes=sum(piece.size for piece in pieces),
-        max_rejected=config.max_rejected,
-    )
-    graph = build(pieces, ledger, staged, config)
-    last = len(pieces) - 1
-    wanted = [[(WRITE, i) for i in range(len(pieces))], (NUMBER, last), (LEDGER, last)]
+    data_bytes = sum(source.size - source.data_offset for source in sources)
+    ledger = Ledger(first.header, staged, data_bytes=data_bytes, max_rejected=config.max_rejected)
+    state = State(alignment=begin(), numbering=Numbering(), ledger=ledger)
+    shards = _ShardTable()
     # Arrow's own threads would come on top of the workers.
     pa.set_cpu_count(1)
     _return_large_buffers()
+    pieces = cut_pieces(sources, config.block_bytes)
     pool = ThreadPoolExecutor(config.workers)
     try:
-        with ProgressCallback(pieces, console):
-            written, numbering, ledger = dask.threaded.get(graph, wanted, pool=pool)
+        with ProgressCallback(data_bytes, console):
+            while some := list(islice(pieces, _ROUND_BLOCKS)):
+                graph, wanted = build(some, state, first, staged, config)
+                written, *chains = dask.threaded.get(graph, wanted, pool=pool)
+                alignment, numbering, ledger = chains
+                state = State(alignment=alignment, numbering=numbering, ledger=ledger)
+                shards.add(chain.from_iterable(written))
     finally:
         # After an error too, wait for the tasks under way: they write into the staging directory.
         pool.shutdown(cancel_futures=True)
     columns = ledger.close(profile=config.profile)
-    shards = [shard for block in written for shard in block]
-    shards += write_left_over(numbering, dataset=staged, header_line=first.header_line)
-    sides = {side: _collect(shards, index) for index, side in enumerate(SIDES)}
+    shards.add(write_left_over(state.numbering, dataset=staged, header_line=first.header_line))
+    sides = {
+        side: shards.side(index, state.numbering.sides[index], config.rows_per_shard)
+        for index, side in enumerate(SIDES)
+    }
     if not sides[Side.TRAIN].records:
         raise SourceError(
             first.path,
@@ -129,10 +140,24 @@ def _return_large_buffers() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
-def _collect(shards: list[Shard], side: int) -> Shards:
-    own = sorted((shard for shard in shards if shard.side == side), key=lambda s: s.number)
-    return Shards(
-        records=sum(shard.records for shard in own),
-        bytes=tuple(shard.bytes for shard in own),
-        xxh3_128=tuple(shard.xxh3_128 for shard in own),
-    )
+class _ShardTable:
+    """Sizes and checksums of all shards, 24 bytes each: there may be millions."""
+
+    def __init__(self) -> None:
+        self._sizes = [array("q") for _ in SIDES]
+        self._checksums = [bytearray() for _ in SIDES]
+
+    def add(self, shards: Iterable[Shard]) -> None:
+        """Add shards in the order of their numbers."""
+        for shard in shards:
+            self._sizes[shard.side].append(shard.size)
+            self._checksums[shard.side] += shard.xxh3_128
+
+    def side(self, index: int, numbering: SideNumbering, rows_per_shard: int) -> Shards:
+        """Return the shards of a side as the manifest has them."""
+        checksums = self._checksums[index].hex()
+        return Shards(
+            records=numbering.shards * rows_per_shard + numbering.n_left_over,
+            bytes=tuple(self._sizes[index]),
+            xxh3_128=tuple(checksums[i : i + 32] for i in range(0, len(checksums), 32)),
+        )

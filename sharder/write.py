@@ -19,17 +19,13 @@ class Shard:
 
     Attributes:
         side: index into `SIDES`.
-        number: of the shard on its side.
-        records: number of its records.
-        bytes: size of its file.
-        xxh3_128: checksum of its file.
+        size: of its file, in bytes.
+        xxh3_128: checksum of its file, 16 bytes.
     """
 
     side: int
-    number: int
-    records: int
-    bytes: int
-    xxh3_128: str
+    size: int
+    xxh3_128: bytes
 
 
 def write(
@@ -43,6 +39,9 @@ def write(
         dataset: directory to write to.
         header_line: goes to the top of each shard.
         rows_per_shard: number of records of each.
+
+    Returns:
+        The shards of each side in the order of their numbers.
     """
     shards = []
     for index, side in enumerate(before.sides):
@@ -55,7 +54,7 @@ def write(
             if first < 0:
                 parts.append(side.left_over)
             parts += cut(block.data, starts[rows], ends[rows])
-            shards.append(_write_shard(dataset, index, n_shards, rows_per_shard, b"".join(parts)))
+            shards.append(_write_shard(dataset, index, n_shards, b"".join(parts)))
             first, n_shards = first + rows_per_shard, n_shards + 1
     return shards
 
@@ -63,16 +62,16 @@ def write(
 def write_left_over(numbering: Numbering, *, dataset: Path, header_line: bytes) -> list[Shard]:
     """Write the last shard of each side, which has fewer records than the others."""
     return [
-        _write_shard(dataset, index, side.shards, side.n_left_over, header_line + side.left_over)
+        _write_shard(dataset, index, side.shards, header_line + side.left_over)
         for index, side in enumerate(numbering.sides)
         if side.n_left_over
     ]
 
 
-def _write_shard(dataset: Path, side: int, number: int, records: int, data: bytes) -> Shard:
+def _write_shard(dataset: Path, side: int, number: int, data: bytes) -> Shard:
     # A file that is there already would be another run's: never write over it.
     with shard_path(dataset, SIDES[side], number).open("xb", buffering=0) as file:
         left = memoryview(data)
         while left:
             left = left[file.write(left) :]
-    return Shard(side, number, records, len(data), xxhash.xxh3_128_hexdigest(data))
+    return Shard(side, len(data), xxhash.xxh3_128_digest(data))

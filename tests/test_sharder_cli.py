@@ -252,9 +252,11 @@ def test_ctrl_c_leaves_nothing_and_a_killed_run_is_cleaned_by_the_next(tmp_path:
     assert [path.name for path in (tmp_path / "data").iterdir()] == [".log_quest.partial"]
 
     interrupted = start()
+    os.kill(interrupted.pid, signal.SIGSTOP)  # or it might be done before the second one looks
     message = failure("split", "drop.csv", "--out", "data", cwd=tmp_path)
     assert "expected no other run with this target" in message
     os.kill(interrupted.pid, signal.SIGINT)
+    os.kill(interrupted.pid, signal.SIGCONT)
     _, stderr = interrupted.communicate(timeout=60)
     assert interrupted.returncode == 130, stderr.decode()
     assert b"Traceback" not in stderr
