@@ -236,19 +236,19 @@ def test_ctrl_c_leaves_nothing_and_a_killed_run_is_cleaned_by_the_next(tmp_path:
             file.write(rows)
     command = [SHARDER, "split", "drop.csv", "--out", "data"]
 
-    shards = tmp_path / "data" / ".log_quest.partial" / "log_quest" / "splited"
+    shard = tmp_path / "data/.log_quest.partial/log_quest/splited/split_data_00000.csv"
 
-    def inode() -> int:
+    def is_written_since(started_ns: int) -> bool:
         try:
-            return shards.stat().st_ino if any(shards.iterdir()) else 0
+            return shard.stat().st_mtime_ns > started_ns
         except FileNotFoundError:
-            return 0
+            return False
 
     def start() -> subprocess.Popen[bytes]:
-        before = inode()  # what a killed run left has shards, too
+        started_ns = time.time_ns()  # what a killed run left has shards, too
         process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 60
-        while inode() in (0, before):
+        while not is_written_since(started_ns):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
