@@ -42,6 +42,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         inputs: name of the input of `model.keras` for each column.
         records: number of training records.
         validation_records: number of validation records.
+        shards: number of shards of both sides.
         epochs: number of epochs that were trained.
         best_epoch: the one whose weights were kept, from 1.
         metrics: of that epoch, as Keras gives them; `val_` marks the validation side.
@@ -57,6 +58,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, str]
     records: int
     validation_records: int
+    shards: int
     epochs: int
     best_epoch: int
     metrics: dict[str, float]

@@ -32,9 +32,9 @@ def print_summary(run: Run, out: Path) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", justify="right")
     table.add_column(overflow="fold")
-    table.add_row(
-        "trained on", f"{run.records:,} records, {run.epochs} epoch{'s' * (run.epochs > 1)}"
-    )
+    records = f"{run.records:,} + {run.validation_records:,} records in {run.shards:,} shards"
+    epochs = f"{run.epochs} epoch{'s' * (run.epochs > 1)}"
+    table.add_row("trained on", f"{records}, {epochs}")
     rate = run.records * run.epochs / max(run.seconds, 1e-9)
     table.add_row("in", f"{run.seconds:,.1f} s ({rate:,.0f} records/s, validation included)")
     table.add_row("peak memory", f"{run.peak_memory_bytes / 2**20:,.0f} MiB")

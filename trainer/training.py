@@ -73,6 +73,7 @@ def train(spec: FeatureSpec, dataset: Dataset, config: FitConfig, say: Say) -> R
         inputs=exported_names(core, spec),
         records=records,
         validation_records=validation_records,
+        shards=sum(len(shards) for shards in dataset.shards.values()),
         epochs=len(history["loss"]),
         best_epoch=best + 1,
         metrics={name: values[best] for name, values in history.items()},
