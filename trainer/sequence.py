@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +20,10 @@ from trainer.features import FeatureSpec, Missing, derive_features
 from trainer.feed import Feed
 from trainer.label import ClassWeight, Task
 from trainer.shard import Shard
+from trainer.teardown import let_go_of_iterators
+
+# Exit functions run before the interpreter is torn down.
+atexit.register(let_go_of_iterators)
 
 Arrays = tuple[Float32, Float32] | tuple[Float32, Float32, Float32]
 
