@@ -17,6 +17,7 @@ import pyarrow as pa
 from sharder.align import Alignment, place, too_long
 from sharder.config import SplitConfig
 from sharder.scan import (
+    CHUNK_BYTES,
     CR,
     DELIMITER,
     QUOTE,
@@ -103,7 +104,9 @@ def inspect(
         SourceError: a record is longer than `max_record_bytes`.
     """
     tail = len(before.tail)
-    data = before.tail + scan.data[: int(own.ends[-1])] if len(own.ends) else b""
+    # Joined from a view: each copy of a block counts.
+    end = int(own.ends[-1]) if len(own.ends) else 0
+    data = b"".join((before.tail, memoryview(scan.data)[:end])) if len(own.ends) else b""
     line_of = own.ends + np.int32(tail)
     lines = np.concatenate([np.zeros(1, np.int32), line_of])[:-1], line_of
     starts, ends = _drop_blank(data, *lines)
@@ -215,11 +218,13 @@ class _Rank:
     """
 
     def __init__(self, data: bytes, byte: int) -> None:
-        bits = np.packbits(np.frombuffer(data, np.uint8) == byte, bitorder="little")
+        array = np.frombuffer(data, np.uint8)
         # One more word than needed, so that the end of the data is a position as well.
-        padded = np.zeros((len(bits) // 8 + 1) * 8, np.uint8)
-        padded[: len(bits)] = bits
-        self._words = padded.view("<u8")
+        bits = np.zeros((len(array) // 64 + 1) * 8, np.uint8)
+        for start in range(0, len(array), CHUNK_BYTES):
+            packed = np.packbits(array[start : start + CHUNK_BYTES] == byte, bitorder="little")
+            bits[start // 8 : start // 8 + len(packed)] = packed
+        self._words = bits.view("<u8")
         self._before = np.zeros(len(self._words), np.int64)
         np.cumsum(np.bitwise_count(self._words[:-1]), out=self._before[1:], dtype=np.int64)
 

@@ -25,7 +25,7 @@ Positions = npt.NDArray[np.int32]
 LF, CR, QUOTE, DELIMITER = b'\n\r",'
 
 # Pieces that fit the second-level cache, so that masks and positions do not travel to memory.
-_CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 18
 
 _NONE = np.empty(0, np.int32)
 
@@ -78,8 +78,8 @@ def find(data: bytes, byte: int) -> Positions:
     """Return the positions of a byte."""
     array = np.frombuffer(data, np.uint8)
     found = [
-        (np.flatnonzero(array[start : start + _CHUNK_BYTES] == byte) + start).astype(np.int32)
-        for start in range(0, len(array), _CHUNK_BYTES)
+        (np.flatnonzero(array[start : start + CHUNK_BYTES] == byte) + start).astype(np.int32)
+        for start in range(0, len(array), CHUNK_BYTES)
     ]
     return np.concatenate(found) if found else _NONE
 

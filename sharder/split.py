@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import time
 from array import array
 from collections.abc import Iterable
@@ -33,9 +31,6 @@ from shared.manifest import Manifest, Shards, Source, Split, save_manifest
 # Blocks in one graph. Between two graphs the workers run dry for a moment, so it is many; but a
 # graph takes memory, some 10 KB a block.
 _ROUND_BLOCKS = 256
-
-# From glibc's malloc.h; elsewhere there is no `mallopt`.
-_M_MMAP_THRESHOLD = -3
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,6 @@ def _split(
     shards = _ShardTable()
     # Arrow's own threads would come on top of the workers.
     pa.set_cpu_count(1)
-    _return_large_buffers()
     pieces = cut_pieces(sources, config.block_bytes)
     pool = ThreadPoolExecutor(config.workers)
     try:
@@ -128,16 +122,6 @@ def _split(
         sides=sides,
         columns=columns,
     )
-
-
-def _return_large_buffers() -> None:
-    """Have the C library give the memory of blocks back when they are done.
-
-    glibc would keep buffers of their size from the second one on, in pools of each thread: some
-    40 MiB a worker.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 class _ShardTable:
