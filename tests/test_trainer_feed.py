@@ -117,37 +117,41 @@ def test_a_stopped_worker_is_replaced_after_the_timeout(
     feed.close()
 
 
+# The interpreter of a worker imports `sitecustomize` when it starts.
+TRAP = """
+import os, signal, sys
+
+def kill(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("split_data_00002.csv"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(kill)
+"""
+
+
 def test_a_shard_that_kills_its_readers_ends_the_run_and_is_named(
-    spec: FeatureSpec, shards: list[Shard], tmp_path: Path
+    spec: FeatureSpec,
+    shards: list[Shard],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    # A pipe at the shard's place: who opens it for reading waits for who opens it for writing,
-    # so that the killer strikes while the shard is read, never elsewhere.
-    trap = Shard(str(tmp_path / "split_data_00002.csv"), 10)
-    os.mkfifo(trap.path)
-    feed = Feed(spec, workers=1, timeout_s=20.0)
-    killed: list[int] = []
-
-    def kill_readers() -> None:
-        while len(killed) < 3:
-            with Path(trap.path).open("wb"):
-                killed.append(feed.pids[0])
-                os.kill(killed[-1], signal.SIGKILL)
-                holds_within(lambda: not alive(killed[-1:]), 5.0)
-
-    killer = threading.Thread(target=kill_readers, daemon=True)
-    killer.start()
+    (tmp_path / "sitecustomize.py").write_text(TRAP)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    feed = Feed(spec, workers=1)
     owner = Owner()
-    assert numbers(spec, feed.read([shards[0]], ahead=[trap], owner=owner)[0].x)[0] == 0
+    records = numbers(spec, feed.read([shards[0]], ahead=shards[1:5], owner=owner)[0].x)
+    records += numbers(spec, feed.read([shards[1]], ahead=shards[2:6], owner=owner)[0].x)
+    assert records == list(range(20))
     with pytest.raises(WorkerError) as caught:
-        feed.read([trap], owner=owner)
-    killer.join(5.0)
-    assert len(set(killed)) == 3
+        feed.read([shards[2]], ahead=shards[3:7], owner=owner)
     assert str(caught.value).startswith(
-        f"{trap.path}: expected a worker that gets through, found 3 that did not; "
-        f"the last was killed by SIGKILL (out of memory?) while reading {trap.path}"
+        f"{shards[2].path}: expected a worker that gets through, found 3 that did not; "
+        f"the last was killed by SIGKILL (out of memory?) while reading {shards[2].path}"
     )
+    assert capfd.readouterr().err.count("another one takes its place") == 2
     # The feed itself goes on.
-    assert numbers(spec, feed.read([shards[1]], owner=owner)[0].x) == list(range(10, 20))
+    assert numbers(spec, feed.read([shards[3]], owner=owner)[0].x) == list(range(30, 40))
     feed.close()
 
 
