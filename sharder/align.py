@@ -26,6 +26,7 @@ class Alignment:
         inside: whether the tail ends inside quotes.
         opens: whether a quote would be structural next.
         records: number of records that ended so far, blank lines not counted.
+        first_record: how many of them are of earlier sources.
         offset: of the tail in its source, bytes.
         lines: number of line ends before the tail in its source, those inside quotes counted too.
     """
@@ -37,13 +38,20 @@ class Alignment:
     inside: bool = False
     opens: bool = True
     records: int = 0
+    first_record: int = 0
     offset: int = 0
     lines: int = 0
 
 
 def begin(*, offset: int = 0, lines: int = 0, records: int = 0) -> Alignment:
     """Return the state before a piece that begins with a record."""
-    return Alignment(ends=np.empty(0, np.int32), offset=offset, lines=lines, records=records)
+    return Alignment(
+        ends=np.empty(0, np.int32),
+        offset=offset,
+        lines=lines,
+        records=records,
+        first_record=max(records, 0),
+    )
 
 
 def align(scan: Scan, before: Alignment, *, source: Path, max_record_bytes: int) -> Alignment:
@@ -97,10 +105,10 @@ def align(scan: Scan, before: Alignment, *, source: Path, max_record_bytes: int)
             lines=before.lines + lines,
         )
     if len(after.tail) > max_record_bytes:
-        raise too_long(place(source, after.records, after.lines, after.offset), max_record_bytes)
+        raise too_long(_tail_place(source, after), max_record_bytes)
     if scan.last and after.inside:
         raise SourceError(
-            place(source, after.records, after.lines, after.offset),
+            _tail_place(source, after),
             expected="a quote that closes the one opened here",
             found="the end of the file",
             hint="close the quote, or double it if it is part of the text",
@@ -128,7 +136,12 @@ def _count_records(data: bytes, ends: Positions, tail: bytes) -> int:
 
 def place(source: Path, record: int, line: int, offset: int) -> str:
     """Name the place of a record: its number and line (both from 1), and its byte (from 0)."""
-    return f"{source}: record {record + 1} (line {line + 1}, byte {offset})"
+    name = "header" if record < 0 else f"record {record + 1}"
+    return f"{source}: {name} (line {line + 1}, byte {offset})"
+
+
+def _tail_place(source: Path, at: Alignment) -> str:
+    return place(source, at.records - at.first_record, at.lines, at.offset)
 
 
 def too_long(where: str, max_record_bytes: int) -> SourceError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from sharder.config import SplitConfig
-from shared.errors import ShardfitError
+from shared.errors import ConfigError, ShardfitError
 
 _DATASET = click.argument("dataset", type=click.Path(path_type=Path))
 # What the options are without: the help shows them, and says them only once, in the config.
@@ -53,7 +54,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True,
-                type=click.Path(path_type=Path))  # fmt: skip
+                type=click.Path(path_type=Path, readable=False))  # fmt: skip
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path),
               help="Directory that gets the dataset.")  # fmt: skip
 @click.option("--name", default=_DEFAULTS.name, show_default=True,
@@ -83,7 +84,10 @@ def split(**options: Any) -> None:
 
       sharder split quest_log.csv --out data | trainer fit - --label clear
     """
-    config = SplitConfig(**options)
+    try:
+        config = SplitConfig(**options)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
     # Not before now: importing Dask and Arrow takes longer than --help may.
     from rich.console import Console
 
@@ -92,8 +96,9 @@ def split(**options: Any) -> None:
 
     console = Console(stderr=True)
     result = run(config, console)
-    print_split(result, console)
+    # First what the next stage waits for; the summary is for people.
     click.echo(result.dataset)
+    print_split(result, console)
 
 
 @cli.command()
@@ -129,6 +134,14 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except ShardfitError as error:
         click.echo(f"sharder: error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Who read stdout has had enough; Python must not complain about it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        # The world, not a bug: a full disk behind stdout, a directory that may not be read.
+        click.echo(f"sharder: error: {error.filename or 'output'}: {error.strerror}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

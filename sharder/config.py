@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.errors import ConfigError
+from shared.layout import Side
 
 MIB = 1 << 20
 
@@ -55,8 +56,13 @@ class SplitConfig:
         _check("--workers", self.workers, 1, 1024)
         _check("--max-rejected", self.max_rejected, 0, 1)
         _check("--max-record-bytes", self.max_record_bytes, 1, 1 << 30)
-        if not self.name or self.name.startswith(".") or Path(self.name).name != self.name:
-            raise ConfigError("--name", expected="a plain directory name", found=repr(self.name))
+        is_plain = self.name.isprintable() and Path(self.name).name == self.name
+        if not is_plain or self.name.startswith(".") or self.name.endswith(Side.VALIDATE.suffix):
+            raise ConfigError(
+                "--name",
+                expected="a plain directory name, not that of a validation side",
+                found=repr(self.name),
+            )
 
     @property
     def dataset(self) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -111,11 +112,15 @@ def inspect(
     lines = np.concatenate([np.zeros(1, np.int32), line_of])[:-1], line_of
     starts, ends = _drop_blank(data, *lines)
 
+    @cache
+    def all_line_ends() -> Positions:
+        return line_ends(data, last=True)
+
     def where(record: int) -> tuple[int, int, int]:
         """Return number, line and byte offset of a record in its source, from 0."""
         start = int(starts[record])
-        line = before.lines + len(line_ends(data[:start], last=True))
-        return before.records + record, line, before.offset + start
+        line = before.lines + int(np.searchsorted(all_line_ends(), start, side="right"))
+        return before.records - before.first_record + record, line, before.offset + start
 
     for longer in np.flatnonzero(ends - starts > config.max_record_bytes)[:1]:
         raise too_long(place(source, *where(longer)), config.max_record_bytes)

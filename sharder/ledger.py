@@ -9,8 +9,12 @@ from pathlib import Path
 from sharder.inspect import Block, Rejected
 from shared.errors import RejectedError
 from shared.layout import REJECTED_NAME
+from shared.manifest import spell_path
 from shared.profile import Profile
 from shared.schema import Column
+
+REASONS_NAME = "reasons.csv"
+RECORDS_NAME = "records.csv"
 
 _INDEX_HEADER = ("source", "record", "line", "offset", "bytes", "reason")
 
@@ -90,14 +94,15 @@ class Ledger:
 
     def _write(self, rejected: Sequence[Rejected]) -> None:
         self._directory.mkdir(exist_ok=True)
-        index = self._directory / "reasons.csv"
+        index = self._directory / REASONS_NAME
         is_new = not index.exists()
         with index.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             if is_new:
                 writer.writerow(_INDEX_HEADER)
             writer.writerows(
-                (str(r.source), r.record, r.line, r.offset, len(r.data), r.reason) for r in rejected
+                (spell_path(r.source), r.record, r.line, r.offset, len(r.data), r.reason)
+                for r in rejected
             )
-        with (self._directory / "records.csv").open("ab") as file:
+        with (self._directory / RECORDS_NAME).open("ab") as file:
             file.writelines(r.data for r in rejected)

@@ -18,12 +18,12 @@ class SideNumbering:
 
     Attributes:
         shards: number of shards filled so far.
-        left_over: records behind the last full shard, bytes.
+        left_over: records behind the last full shard, the bytes of each block.
         n_left_over: number of these records, fewer than a shard has.
     """
 
     shards: int = 0
-    left_over: bytes = b""
+    left_over: tuple[bytes, ...] = ()
     n_left_over: int = 0
 
 
@@ -51,9 +51,6 @@ def _number_side(
     filled, left = divmod(before.n_left_over + len(records), rows_per_shard)
     if filled:
         records = records[len(records) - left :]
-    parts = cut(block.data, block.starts[records], block.ends[records])
-    return SideNumbering(
-        before.shards + filled,
-        b"".join(parts) if filled else b"".join([before.left_over, *parts]),
-        left,
-    )
+    own = b"".join(cut(block.data, block.starts[records], block.ends[records]))
+    left_over = () if filled else before.left_over
+    return SideNumbering(before.shards + filled, (*left_over, own) if own else left_over, left)

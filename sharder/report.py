@@ -28,28 +28,22 @@ def print_split(result: SplitResult, console: Console) -> None:
     """Print the summary of a run: the ledger, the shards, the time, the memory."""
     manifest = result.manifest
     megabytes = sum(source.bytes for source in manifest.sources) / 1e6
-    console.print(_ledger(manifest), highlight=False, soft_wrap=True)
+    _say(console, _ledger(manifest))
     if manifest.rejected:
-        console.print(
-            f"rejected records and their reasons: {result.dataset / REJECTED_NAME}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    console.print(
+        _say(console, f"rejected records and their reasons: {result.dataset / REJECTED_NAME}")
+    _say(
+        console,
         f"{megabytes:,.0f} MB in {result.seconds:.1f} s, {megabytes / result.seconds:,.0f} MB/s, "
         f"at most {_peak_bytes() / 2**20:,.0f} MiB of memory",
-        highlight=False,
-        soft_wrap=True,
     )
 
 
 def print_verified(dataset: Path, verified: Verified) -> None:
     """Print what a check has proved."""
-    Console().print(
+    _say(
+        Console(),
         f"{dataset}: each of {verified.shards:,} shards ({verified.bytes / 1e6:,.0f} MB) is as the "
         f"manifest says\n{_ledger(verified.manifest)}",
-        highlight=False,
-        soft_wrap=True,
     )
 
 
@@ -59,13 +53,14 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
     if not console.is_terminal:
         # Nobody resizes a file: make room for the names.
         console = Console(width=140)
-    console.print(f"[bold]{dataset}[/bold]  {_ledger(manifest)}", highlight=False, soft_wrap=True)
+    _say(console, str(dataset), style="bold")
+    _say(console, _ledger(manifest))
     split = manifest.split
-    console.print(
+    sources = ", ".join(f"{s.path} ({s.bytes / 1e6:,.1f} MB)" for s in manifest.sources)
+    _say(
+        console,
         f"split by {split.by}, {split.validate_fraction:.3g} for validation, seed {split.seed}; "
-        + ", ".join(f"{source.path} ({source.bytes / 1e6:,.1f} MB)" for source in manifest.sources),
-        highlight=False,
-        soft_wrap=True,
+        f"from {sources}",
         style="dim",
     )
     if manifest.columns is None:
@@ -89,6 +84,11 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
     console.print(table)
     if not all(column.distinct_exact for column in manifest.columns):
         console.print("~ estimated, standard error 1.6 %", style="dim")
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """Print a line as it is: a path may look like markup, and is not to be wrapped."""
+    console.print(text, style=style, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def _row(column: Column, records: int) -> list[Text]:

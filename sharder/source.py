@@ -28,7 +28,7 @@ class SourceFile:
         header_line: the bytes of its first record, line end included, without a byte order mark.
         data_offset: where the records behind the header begin, bytes.
         data_lines: number of line ends before them.
-        record_bytes: size of its first record behind the header, a hint of the others' size.
+        record_bytes: mean size of its first records, a hint of the others' size; 0 without any.
     """
 
     path: Path
@@ -139,16 +139,16 @@ def _open(path: Path, max_record_bytes: int) -> SourceFile:
         head, ends = _read_head(file, path, max_record_bytes)
     if not ends:
         raise SourceError(path, expected="a header and records", found="an empty file")
-    (header_start, header_end), record = ends[0], ends[1:]
+    (header_start, header_end), records = ends[0], ends[1:]
     # Blank lines in front of the first record are left with the header.
-    offset = record[0][0] if record else len(head)
+    offset = records[0][0] if records else len(head)
     source = SourceFile(
         path=path,
         size=size,
         header_line=head[header_start:header_end].removeprefix(_BOM),
         data_offset=offset,
         data_lines=len(line_ends(head[:offset], last=True)),
-        record_bytes=record[0][1] - record[0][0] if record else 0,
+        record_bytes=(records[-1][1] - offset) // len(records) if records else 0,
     )
     _check_header(source)
     return source
@@ -157,7 +157,7 @@ def _open(path: Path, max_record_bytes: int) -> SourceFile:
 def _read_head(
     file: io.BufferedReader, path: Path, max_record_bytes: int
 ) -> tuple[bytes, list[tuple[int, int]]]:
-    """Return the head of a file, and where its first two records that are no blank lines lie."""
+    """Return the head of a file, and where its first records that are no blank lines lie."""
     size = _HEAD_BYTES
     while True:
         file.seek(0)
@@ -173,10 +173,10 @@ def _read_head(
             source=path,
             max_record_bytes=max_record_bytes,
         )
-        ends = [mark, *(aligned.ends[:1000] + mark).tolist()]
+        ends = [mark, *(aligned.ends + mark).tolist()]
         spans = [span for span in pairwise(ends) if head[slice(*span)].strip(b"\r\n")]
         if len(spans) > 1 or last:
-            return head, spans[:2]
+            return head, spans
         size *= 4
 
 

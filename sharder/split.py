@@ -26,7 +26,7 @@ from sharder.target import check_room, staging
 from sharder.write import Shard, write_left_over
 from shared.errors import SourceError
 from shared.layout import Side
-from shared.manifest import Manifest, Shards, Source, Split, save_manifest
+from shared.manifest import Manifest, Shards, Source, Split, save_manifest, spell_path
 
 # Blocks in one graph. Between two graphs the workers run dry for a moment, so it is many; but a
 # graph takes memory, some 10 KB a block.
@@ -108,12 +108,14 @@ def _split(
         raise SourceError(
             first.path,
             expected="records for the training side",
-            found=f"{ledger.records} in all, none of which is kept for training",
+            found=f"{ledger.records} in all, {ledger.rejected} of them rejected, none for training",
             hint="lower --validate-fraction, or take more records",
         )
     return Manifest(
         name=config.name,
-        sources=tuple(Source(path=str(source.path), bytes=source.size) for source in sources),
+        sources=tuple(
+            Source(path=spell_path(source.path), bytes=source.size) for source in sources
+        ),
         header=first.header,
         rows_per_shard=config.rows_per_shard,
         split=Split(seed=config.seed, validate_fraction=config.validate_fraction),

@@ -16,7 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shared.errors import TargetError
-from shared.layout import Side, shard_dir, side_root
+from shared.layout import (
+    MANIFEST_NAME,
+    REJECTED_NAME,
+    SPLITED_NAME,
+    Side,
+    shard_dir,
+    side_root,
+)
+
+_RETIRED_NAME = "retired"
 
 # What a file takes on disk beyond its bytes: half a block on average, and its inode.
 _FILE_OVERHEAD_BYTES = 2048 + 256
@@ -36,30 +45,48 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         TargetError: it is there already, another run is writing it, or it cannot be written.
     """
-    if not overwrite:
-        for side in Side:
-            if side_root(dataset, side).exists():
-                raise TargetError(
-                    side_root(dataset, side),
-                    expected="no dataset of this name yet",
-                    found="one",
-                    hint="give another --name or --out, or --overwrite to replace it",
-                )
     partial = dataset.with_name(f".{dataset.name}.partial")
     with _errors_named(partial):
+        for side in Side:
+            _check_replaceable(side_root(dataset, side), overwrite=overwrite)
         partial.mkdir(parents=True, exist_ok=True)
         with _locked(partial):
-            # Left by a run that was killed.
-            _clear(partial)
+            _clean(partial, dataset)  # what a killed run has left
             staged = partial / dataset.name
             try:
                 for side in Side:
                     shard_dir(staged, side).mkdir(parents=True)
                 yield staged
                 _publish(staged, dataset)
-            finally:
-                _clear(partial)
+            except BaseException:
+                _clean(partial, dataset)
                 partial.rmdir()
+                raise
+            # The new dataset is in its place: an old one that cannot be deleted is no failure.
+            with contextlib.suppress(OSError):
+                _clean(partial, dataset)
+                partial.rmdir()
+
+
+def _check_replaceable(root: Path, *, overwrite: bool) -> None:
+    """Refuse a target that is taken; with `overwrite` only if it is no side of a dataset."""
+    if not root.exists():
+        return
+    if not overwrite:
+        raise TargetError(
+            root,
+            expected="no dataset of this name yet",
+            found="one",
+            hint="give another --name or --out, or --overwrite to replace it",
+        )
+    names = {entry.name for entry in root.iterdir()} if root.is_dir() else {root.name}
+    if foreign := sorted(names - {MANIFEST_NAME, REJECTED_NAME, SPLITED_NAME}):
+        raise TargetError(
+            root,
+            expected="a dataset to replace",
+            found=f"{foreign[0]}, which is no part of one",
+            hint="give another --name or --out",
+        )
 
 
 def check_room(out: Path, *, bytes_: int, files: int) -> None:
@@ -69,9 +96,10 @@ def check_room(out: Path, *, bytes_: int, files: int) -> None:
         TargetError: too few bytes or inodes are free.
     """
     place = out.absolute()
-    while not place.exists():
-        place = place.parent
-    free = os.statvfs(place)
+    with _errors_named(place):
+        while not place.exists():
+            place = place.parent
+        free = os.statvfs(place)
     free_bytes = free.f_bavail * free.f_frsize
     needed = bytes_ + files * _FILE_OVERHEAD_BYTES
     if free_bytes < needed:
@@ -125,14 +153,23 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _clear(directory: Path) -> None:
-    for entry in directory.iterdir():
+def _clean(partial: Path, dataset: Path) -> None:
+    """Empty a staging directory; if a dataset was only half replaced, bring the old one back."""
+    retired = partial / _RETIRED_NAME
+    # The new dataset leaves last: while it is still here, the old one is what counts.
+    if retired.exists() and (partial / dataset.name).exists():
+        for old in retired.iterdir():
+            place = dataset.with_name(old.name)
+            if place.exists():
+                shutil.rmtree(place)
+            old.replace(place)
+    for entry in partial.iterdir():
         shutil.rmtree(entry)
 
 
 def _publish(staged: Path, dataset: Path) -> None:
     """Move a complete dataset to its place, and what was there out of the way first."""
-    retired = staged.parent / "retired"
+    retired = staged.parent / _RETIRED_NAME
     retired.mkdir()
     # The dataset's own directory goes first and comes last: it has the manifest.
     for side in Side:

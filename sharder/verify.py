@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ from pathlib import Path
 import xxhash
 
 from sharder.align import align, begin
+from sharder.ledger import REASONS_NAME, RECORDS_NAME
 from sharder.scan import scan
+from sharder.source import parse_header
 from shared.errors import ContractError
 from shared.layout import REJECTED_NAME, Side, list_shards, shard_dir
 from shared.manifest import Manifest, load_manifest
@@ -98,16 +99,16 @@ def _check_shard(manifest: Manifest, side: Side, paths: Sequence[Path], number: 
             hint=_AGAIN,
         )
     # The checksum proves the bytes; what follows proves that the manifest is true of them.
-    ends = align(scan(data, last=True), begin(), source=path, max_record_bytes=len(data)).records
-    if ends - 1 != manifest.shard_records(side, number):
+    aligned = align(scan(data, last=True), begin(), source=path, max_record_bytes=len(data))
+    if aligned.records - 1 != manifest.shard_records(side, number):
         raise ContractError(
             path,
             expected=f"{manifest.shard_records(side, number):,} records",
-            found=f"{ends - 1:,}",
+            found=f"{aligned.records - 1:,}",
             hint=_AGAIN,
         )
-    header = next(csv.reader(io.StringIO(data[: 1 << 20].decode(errors="replace"), newline="")))
-    if tuple(header) != manifest.header:
+    header = parse_header(data[: int(aligned.ends[0])])
+    if header != manifest.header:
         raise ContractError(
             path,
             expected=f"the header {', '.join(manifest.header)}",
@@ -118,16 +119,24 @@ def _check_shard(manifest: Manifest, side: Side, paths: Sequence[Path], number: 
 
 
 def _check_rejected(dataset: Path, manifest: Manifest) -> None:
-    path = dataset / REJECTED_NAME / "reasons.csv"
-    found = 0
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            found = sum(1 for _ in csv.reader(file)) - 1
-    if found != manifest.rejected:
+    directory = dataset / REJECTED_NAME
+    if not manifest.rejected and not directory.exists():
+        return
+    found = bytes_ = 0
+    try:
+        with (directory / REASONS_NAME).open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                found, bytes_ = found + 1, bytes_ + int(row["bytes"])
+        size = (directory / RECORDS_NAME).stat().st_size
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise ContractError(
-            path,
+            directory, expected="the rejected records", found=str(error), hint=_AGAIN
+        ) from None
+    if (found, bytes_) != (manifest.rejected, size):
+        raise ContractError(
+            directory,
             expected=f"{manifest.rejected:,} rejected records",
-            found=f"{found:,}",
+            found=f"{found:,} of {bytes_:,} bytes in {REASONS_NAME}, {size:,} in {RECORDS_NAME}",
             hint=_AGAIN,
         )
 

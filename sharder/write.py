@@ -52,7 +52,7 @@ def write(
             rows = slice(max(first, 0), first + rows_per_shard)
             parts: list[bytes | memoryview] = [header_line]
             if first < 0:
-                parts.append(side.left_over)
+                parts += side.left_over
             parts += cut(block.data, starts[rows], ends[rows])
             shards.append(_write_shard(dataset, index, n_shards, b"".join(parts)))
             first, n_shards = first + rows_per_shard, n_shards + 1
@@ -62,7 +62,7 @@ def write(
 def write_left_over(numbering: Numbering, *, dataset: Path, header_line: bytes) -> list[Shard]:
     """Write the last shard of each side, which has fewer records than the others."""
     return [
-        _write_shard(dataset, index, side.shards, header_line + side.left_over)
+        _write_shard(dataset, index, side.shards, b"".join((header_line, *side.left_over)))
         for index, side in enumerate(numbering.sides)
         if side.n_left_over
     ]

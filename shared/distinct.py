@@ -18,6 +18,7 @@ import datasketches
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 Value = int | float | str
@@ -75,10 +76,17 @@ def mix(bits: Hashes) -> Hashes:
 
 def hash_values(values: Values) -> Hashes:
     """Hash values of shape (N,)."""
-    if isinstance(values, pa.Array):
-        texts = values.to_pylist()
-        return np.fromiter((xxhash.xxh3_64_intdigest(text.encode()) for text in texts), np.uint64)
-    return hash_numbers(values)
+    if not isinstance(values, pa.Array):
+        return hash_numbers(values)
+    # A text that is a plain integer has the hash of the integer: a column of ids may turn out to
+    # be text when half of it is counted.
+    integers = pc.match_substring_regex(values, r"^(0|-?[1-9]\d{0,17})$")
+    hashes = np.empty(len(values), np.uint64)
+    mask = integers.to_numpy(zero_copy_only=False)
+    hashes[mask] = hash_numbers(values.filter(integers).cast(pa.int64()).to_numpy())
+    texts = values.filter(pc.invert(integers)).to_pylist()
+    hashes[~mask] = [xxhash.xxh3_64_intdigest(text.encode()) for text in texts]
+    return hashes
 
 
 def frequent(values: Values, counts: Counts) -> tuple[Values, Counts]:
@@ -118,8 +126,7 @@ class Distinct:
         self._limit = limit
         self._counts: Counter[Value] | None = Counter()
         self._text_bytes = 0
-        self._numbers = np.empty(0, np.uint64)
-        self._texts = np.empty(0, np.uint64)
+        self._hashes = np.empty(0, np.uint64)
         self._frequent = datasketches.frequent_strings_sketch(_LG_MAX_FREQUENT)
 
     @property
@@ -161,10 +168,7 @@ class Distinct:
                 self._sketch(array, counts, hash_values(array))
 
     def _sketch(self, values: Values, counts: Counts, hashes: Hashes) -> None:
-        if isinstance(values, pa.Array):
-            self._texts = smallest(np.concatenate([self._texts, hashes]))
-        else:
-            self._numbers = smallest(np.concatenate([self._numbers, hashes]))
+        self._hashes = smallest(np.concatenate([self._hashes, hashes]))
         values, counts = frequent(values, counts)
         for value, count in zip(_to_list(values), counts.tolist(), strict=True):
             text = spell(value)
@@ -195,8 +199,7 @@ class Distinct:
         """Return the number of different values; an estimate where not `exact`."""
         if self._counts is not None:
             return len(self._counts)
-        # A column is of numbers until a text turns up, so the two sets hardly meet.
-        return _estimate(self._numbers) + _estimate(self._texts)
+        return _estimate(self._hashes)
 
     def top(self, most: int) -> list[tuple[str, int]]:
         """Return the most frequent values and their counts; lower bounds where not `exact`."""

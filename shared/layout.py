@@ -86,8 +86,11 @@ def list_shards(dataset: Path, side: Side) -> list[Path]:
             found="no such directory",
             hint="give the directory that `sharder split` printed",
         )
-    with os.scandir(directory) as entries:
-        numbers = sorted(n for entry in entries if (n := shard_number(entry.name)) is not None)
+    try:
+        with os.scandir(directory) as entries:
+            numbers = sorted(n for entry in entries if (n := shard_number(entry.name)) is not None)
+    except OSError as error:
+        raise ContractError(directory, expected="to read it", found=str(error.strerror)) from None
     if not numbers:
         raise ContractError(
             directory,

@@ -90,6 +90,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return min(left, self.rows_per_shard)
 
 
+def spell_path(path: Path) -> str:
+    """Return a path as text; bytes of it that are no UTF-8 become backslash escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def save_manifest(manifest: Manifest, dataset: Path) -> None:
     """Write the manifest of a dataset, whole or not at all."""
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)

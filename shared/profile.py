@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -106,11 +107,7 @@ def _profile_column(parsed: Parsed, limit: int) -> BlockColumn:
     values, counts = np.unique(numbers, return_counts=True)
     mean = m2 = np.longdouble(0)
     if parsed.type is not ColumnType.TIMESTAMP:
-        mean = numbers.mean(dtype=np.longdouble)
-        deviations = numbers - np.float64(mean)
-        # Two passes, and the correction for the mean's rounding (Chan, Golub, LeVeque 1983).
-        m2 = np.square(deviations).sum(dtype=np.longdouble)
-        m2 -= deviations.sum(dtype=np.longdouble) ** 2 / len(numbers)
+        mean, m2 = _moments(numbers, values[0])
     hashes = None
     minimum, maximum = values[0].item(), values[-1].item()
     if len(values) > limit:
@@ -130,6 +127,22 @@ def _profile_column(parsed: Parsed, limit: int) -> BlockColumn:
         counts=counts,
         hashes=hashes,
     )
+
+
+def _moments(numbers: npt.NDArray[Any], minimum: Any) -> tuple[np.longdouble, np.longdouble]:
+    """Return the mean, and the sum of the squares of the deviations from it."""
+    pivot = np.longdouble(0)
+    if numbers.dtype == np.int64:
+        # From the least one, in 64 bits without a sign: large ids differ in their last digits only.
+        pivot = np.longdouble(minimum)
+        numbers = (numbers.view(np.uint64) - minimum.view(np.uint64)).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = numbers.mean(dtype=np.longdouble)
+        deviations = numbers - np.float64(mean)
+        # Two passes, and the correction for the mean's rounding (Chan, Golub, LeVeque 1983).
+        m2 = np.square(deviations).sum(dtype=np.longdouble)
+        m2 -= deviations.sum(dtype=np.longdouble) ** 2 / len(numbers)
+    return pivot + mean, m2
 
 
 def _profile_text(parsed: Parsed, limit: int) -> BlockColumn:
@@ -227,6 +240,14 @@ class _ColumnProfile:
             self.distinct.respell(speller)
 
     def finish(self) -> Column:
+        if self.type is ColumnType.TEXT and self.markers:
+            # In a text column they are values like others.
+            texts = sorted(self.markers)
+            counts = np.array([self.markers[text] for text in texts])
+            self.distinct.add(pa.array(texts), counts, None)
+            self.count += self.markers.total()
+            self.minimum, self.maximum = min(self.minimum, texts[0]), max(self.maximum, texts[-1])
+            self.markers.clear()
         markers = dict(self.markers)
         type_, minimum, maximum = self.type, self.minimum, self.maximum
         # An estimate may come out above what is possible.
@@ -240,18 +261,14 @@ class _ColumnProfile:
                 top = [(value, count) for value, count in top if value in _BOOLEANS]
                 distinct = len(top)
                 minimum, maximum = min(top)[0], max(top)[0]
-        if type_ is ColumnType.TEXT and markers:
-            # In a text column they are values like others.
-            counts = Counter(dict(top))
-            counts.update(markers)
-            distinct += len(markers.keys() - dict(top).keys())
-            top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-            markers = {}
         if distinct > MAX_VOCABULARY or not self.distinct.exact:
             top = top[:TOP_VALUES]
         if type_ is ColumnType.TIMESTAMP:
             minimum, maximum = (_speller(type_)(value) for value in (minimum, maximum))
             top = [(_speller(type_)(int(value)), count) for value, count in top]
+        if type_ is ColumnType.NUMBER:
+            # Integers among them, and -0.0, depend on where the blocks were cut.
+            minimum, maximum = float(minimum) + 0.0, float(maximum) + 0.0
         numeric = type_ in (ColumnType.INTEGER, ColumnType.NUMBER)
         return Column(
             name=self.name,

@@ -29,6 +29,8 @@ MISSING_MARKERS = (
 TRUE_SPELLINGS = ("true", "True", "TRUE")
 FALSE_SPELLINGS = ("false", "False", "FALSE")
 
+_BOM = b"\xef\xbb\xbf"
+
 # What Arrow is asked to read, in this order: the first type that takes all fields is theirs.
 _ARROW_TYPES = {
     ColumnType.INTEGER: pa.int64(),
@@ -58,6 +60,9 @@ def read_text(
     Raises:
         pyarrow.ArrowInvalid: a record has another number of fields.
     """
+    if bytes(data[:3]) == _BOM:
+        # Arrow takes it for a byte order mark and drops it, wherever in a file the block began.
+        data = b"".join((_BOM, data))
     # Read as bytes, then looked at as text: Arrow's check of UTF-8 costs a third of the parse, and
     # the callers have made it, or make it, on the whole block at once.
     table = pa.csv.read_csv(
@@ -160,29 +165,33 @@ def _parse_numbers(text: pa.StringArray) -> _Found | None:
             values = pc.cast(text, arrow_type)
         except pa.ArrowInvalid:
             continue
-        if type_ is ColumnType.INTEGER and _has_leading_zeros(text):
+        if type_ is not ColumnType.TIMESTAMP and _has_leading_zeros(text):
             return None
         if type_ is ColumnType.TIMESTAMP:
             values = values.cast(pa.int64())
         numbers = values.drop_null().to_numpy(zero_copy_only=False)
-        markers = {}
         if type_ is ColumnType.NUMBER and not (finite := np.isfinite(numbers)).all():
-            markers = _count(text.drop_null().filter(pa.array(~finite)))
-            numbers = numbers[finite]
-            if not len(numbers):
+            present = text.drop_null()
+            markers = _count(present.filter(pa.array(~finite)))
+            if not finite.any():
                 return ColumnType.EMPTY, markers, None
-        return type_, markers, numbers
+            # What is left may all be integers.
+            rest = _parse_numbers(present.filter(pa.array(finite)))
+            return (rest[0], markers, rest[2]) if rest else None
+        return type_, {}, numbers
     return None
 
 
 def _has_leading_zeros(text: pa.StringArray) -> bool:
-    """Tell whether any field is spelled like 0012, -07 or 0x1f: digits, but not a plain integer."""
+    """Tell whether any field is spelled like 0012, -07.5 or 0x1f: digits, but no plain number."""
     offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
     data = np.frombuffer(text.buffers()[2], np.uint8)
     starts, lengths = offsets[:-1], np.diff(offsets)
     minus = data[np.minimum(starts, len(data) - 1)] == ord("-")
     zero = data[np.minimum(starts + minus, len(data) - 1)] == ord("0")
-    return bool((zero & (lengths - minus > 1)).any())
+    suspects = np.flatnonzero(zero & (lengths - minus > 1))
+    behind = data[starts[suspects] + minus[suspects] + 1]
+    return bool(((behind >= ord("0")) & (behind <= ord("9")) | (behind | 32 == ord("x"))).any())
 
 
 def _count(text: pa.StringArray) -> dict[str, int]:

@@ -281,5 +281,85 @@ def test_help_answers_without_loading_dask(tmp_path: Path) -> None:
 
 def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
     assert "--out" in sharder("split", SAMPLE, cwd=tmp_path, status=2).stderr
-    message = failure("split", SAMPLE, "--out", "x", "--rows-per-shard", 0, cwd=tmp_path)
-    assert "--rows-per-shard: expected 1 to" in message
+    for option, value in (("--rows-per-shard", 0), ("--name", ".."), ("--name", "a_validate")):
+        done = sharder("split", SAMPLE, "--out", "x", option, value, cwd=tmp_path, status=2)
+        assert f"{option}: expected " in done.stderr
+
+
+def test_overwrite_replaces_nothing_that_is_no_dataset(tmp_path: Path) -> None:
+    write(tmp_path, "a\n1\n2\n")
+    precious = tmp_path / "src" / "main.py"
+    precious.parent.mkdir()
+    precious.write_text("precious")
+    options = ("--out", ".", "--name", "src", "--validate-fraction", 0, "--overwrite")
+    assert "main.py, which is no part of one" in failure(
+        "split", "drop.csv", *options, cwd=tmp_path
+    )
+    assert precious.read_text() == "precious"
+
+
+@pytest.mark.parametrize("published", ["nothing", "validation side"])
+def test_a_run_killed_while_it_replaced_a_dataset_leaves_the_old_one(
+    tmp_path: Path, published: str
+) -> None:
+    write(tmp_path, "a\n" + "1\n" * 3000)
+    sharder("split", "drop.csv", "--out", "data", cwd=tmp_path)
+    before = tree(tmp_path / "data")
+    # As SIGKILL between two renames leaves it: the old sides aside, the new ones on their way.
+    partial = tmp_path / "data" / ".log_quest.partial"
+    shutil.copytree(tmp_path / "data" / "log_quest", partial / "log_quest")
+    (partial / "retired").mkdir()
+    for name in ("log_quest", "log_quest_validate"):
+        (tmp_path / "data" / name).rename(partial / "retired" / name)
+    if published == "validation side":
+        (tmp_path / "data" / "log_quest_validate" / "splited").mkdir(parents=True)
+    write(tmp_path, "a\n" + "1\n" * 50_000 + '"2\n', "bad.csv")
+    failure("split", "bad.csv", "--out", "data", "--overwrite", cwd=tmp_path)
+    assert tree(tmp_path / "data") == before
+
+
+def test_blank_lines_hide_no_records(tmp_path: Path) -> None:
+    write(tmp_path, "\n" * 3000 + "a,b\n" + "\n" * 100_000 + "1,2\n" * 30)
+    done = sharder("split", "drop.csv", "--out", ".", cwd=tmp_path)
+    assert "30 records = " in done.stderr
+
+
+def test_many_bad_records_are_told_in_a_moment(tmp_path: Path) -> None:
+    write(tmp_path, "a,b\n" + "1,2,\n" * 300_000)
+    message = failure("split", "drop.csv", "--out", "data", cwd=tmp_path)  # took minutes once
+    assert "record 1 (line 2, byte 4): 3 fields, the header has 2" in message
+
+
+def test_a_byte_order_mark_inside_a_file_is_data(tmp_path: Path) -> None:
+    body = b'\xef\xbb\xbf"x,y"\n1,2\n3,4\n'
+    write(tmp_path, b"a,b\n" + body)
+    sharder("split", "drop.csv", "--out", ".", "--validate-fraction", 0, cwd=tmp_path)
+    shard = tmp_path / "log_quest" / "splited" / "split_data_00000.csv"
+    assert shard.read_bytes() == b"a,b\n" + body
+
+
+@pytest.mark.parametrize("block_bytes", [100, 8 << 20])
+def test_the_profile_does_not_depend_on_the_blocks(tmp_path: Path, block_bytes: int) -> None:
+    codes = ["0012"] * 50 + ["1.5"] * 50
+    gaps = [str(n) for n in range(99)] + ["nan"]
+    large = [str(10**18 + n) for n in range(100)]
+    mixed = [str(n) for n in range(50)] + [f"{n}.5" for n in range(50)]
+    rows = zip(codes, gaps, large, mixed, strict=True)
+    write(tmp_path, "codes,gaps,large,mixed\n" + "".join(",".join(row) + "\n" for row in rows))
+    sharder("split", "drop.csv", "--out", ".", "--block-bytes", block_bytes, cwd=tmp_path)
+    found = json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout)
+    codes_, gaps_, large_, mixed_ = found
+    assert (codes_["type"], codes_["minimum"]) == ("text", "0012")
+    assert (gaps_["type"], gaps_["missing"], gaps_["maximum"]) == ("integer", 1, 98)
+    assert large_["variance"] == 833.25
+    assert (mixed_["type"], mixed_["minimum"], mixed_["maximum"]) == ("number", 0.0, 49.5)
+    assert '"minimum": 0.0' in json.dumps(mixed_)
+
+
+def test_verify_looks_at_the_rejected_records(tmp_path: Path) -> None:
+    write(tmp_path, "a,b\n" + "1,2\n" * 500 + "3\n")
+    sharder("split", "drop.csv", "--out", ".", cwd=tmp_path)
+    (tmp_path / "log_quest" / "rejected" / "records.csv").write_bytes(b"")
+    assert "2 bytes in reasons.csv, 0 in records.csv" in failure(
+        "verify", "log_quest", cwd=tmp_path
+    )
