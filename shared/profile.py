@@ -137,12 +137,12 @@ def _moments(numbers: npt.NDArray[Any], minimum: Any) -> tuple[np.longdouble, np
         pivot = np.longdouble(minimum)
         numbers = (numbers.view(np.uint64) - minimum.view(np.uint64)).astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = numbers.mean(dtype=np.longdouble)
-        deviations = numbers - np.float64(mean)
-        # Two passes, and the correction for the mean's rounding (Chan, Golub, LeVeque 1983).
-        m2 = np.square(deviations).sum(dtype=np.longdouble)
-        m2 -= deviations.sum(dtype=np.longdouble) ** 2 / len(numbers)
-    return pivot + mean, m2
+        rough = numbers.mean()
+        deviations = numbers - rough
+        # Two passes, and what the rough mean leaves (Chan, Golub, LeVeque 1983).
+        rest = np.longdouble(deviations.mean())
+        m2 = np.longdouble(np.square(deviations).sum()) - rest * rest * len(numbers)
+    return pivot + np.longdouble(rough) + rest, m2
 
 
 def _profile_text(parsed: Parsed, limit: int) -> BlockColumn:

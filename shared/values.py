@@ -38,6 +38,9 @@ _ARROW_TYPES = {
     ColumnType.TIMESTAMP: pa.timestamp("us"),
 }
 
+# Fields to try first.
+_FEW = 16
+
 
 def read_text(
     data: bytes | memoryview,
@@ -145,6 +148,10 @@ def _parse_present(text: pa.StringArray) -> _Found:
     """Return type, markers and numbers of fields of which at least one is not null."""
     if (found := _parse_numbers(text)) is not None:
         return found
+    # Where the first few are text, all are.
+    few = text.slice(0, _FEW).drop_null()
+    if 0 < len(few) < len(text) and _parse_present(few)[0] is ColumnType.TEXT:
+        return ColumnType.TEXT, {}, None
     # Now the costlier look: are there only missing-value markers or blanks in the way?
     marked = pc.is_in(text, value_set=pa.array(MISSING_MARKERS))
     rest = pc.utf8_trim_whitespace(pc.if_else(marked, pa.scalar(None, pa.string()), text))
@@ -161,7 +168,7 @@ def _parse_numbers(text: pa.StringArray) -> _Found | None:
     for type_, arrow_type in _ARROW_TYPES.items():
         try:
             # A few first: Arrow makes an error of each field that it cannot read, 250 ns apiece.
-            pc.cast(text.slice(0, 16), arrow_type)
+            pc.cast(text.slice(0, _FEW), arrow_type)
             values = pc.cast(text, arrow_type)
         except pa.ArrowInvalid:
             continue
