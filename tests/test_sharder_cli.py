@@ -215,7 +215,7 @@ def test_a_run_without_room_is_refused_before_anything_is_written(tmp_path: Path
     [
         (lambda shard: shard.write_bytes(shard.read_bytes()[:-4]), "bytes, found"),
         (lambda shard: shard.write_bytes(shard.read_bytes().replace(b"7", b"8", 1)), "checksum"),
-        (lambda shard: shard.unlink(), "shard"),
+        (lambda shard: shard.unlink(), "split_data_00001.csv, found split_data_00002.csv"),
         (lambda shard: shutil.copy(shard, shard.with_name("split_data_00003.csv")), "remove"),
         (lambda shard: shard.parents[1].joinpath("manifest.json").unlink(), "manifest.json"),
     ],
