@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("trainer: interrupted", err=True)
-        sys.exit(130)
+        # Not sys.exit: TensorFlow's threads are still in the interrupted step, and crash now and
+        # then while the interpreter is taken down. All of ours is closed by now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(130)
 
 
 if __name__ == "__main__":
