@@ -1,10 +1,12 @@
-"""The split as one Dask graph: five steps a block, and three chains through the blocks.
+"""The split as one Dask graph: six steps a block, and three chains through the blocks.
 
-    read ──> align ──> inspect ──> number ──> write
-              │ chain 1              │ chain 2    and chain 3: the ledger, behind inspect
+    read ──> scan ──> align ──> inspect ──> number ──> write
+      │                │ chain 1              │ chain 2    and chain 3: the ledger, behind inspect
+      └ a chain, too, where the source is a stream
 
 A block is read only when the block `window` places before it is finished. This edge is what
 bounds the memory, under any scheduler: however large the source, no more blocks are under way.
+A stream differs from a file in one more edge: a block is read when the one before it was read.
 """
 
 from __future__ import annotations
@@ -20,15 +22,17 @@ from sharder.config import SplitConfig
 from sharder.inspect import inspect
 from sharder.ledger import Ledger
 from sharder.number import Numbering, number
+from sharder.piece import Piece
 from sharder.scan import Scan, scan
-from sharder.source import Piece, SourceFile
+from sharder.source import Source
+from sharder.stream import Chunk
 from sharder.write import write
 
 # A task's key is its step and its block.
 Key = tuple[str, int]
 Graph = dict[Key, Any]
 
-READ, BEGIN, ALIGN, INSPECT = "read", "begin", "align", "inspect"
+READ, SCAN, BEGIN, ALIGN, INSPECT = "read", "scan", "begin", "align", "inspect"
 NUMBER, LEDGER, WRITE = "number", "ledger", "write"
 
 
@@ -42,7 +46,7 @@ class State:
 
 
 def build(
-    pieces: Sequence[Piece], before: State, first: SourceFile, dataset: Path, config: SplitConfig
+    pieces: Sequence[Piece], before: State, first: Source, dataset: Path, config: SplitConfig
 ) -> tuple[Graph, list[Any]]:
     """Build the graph of some blocks that follow each other.
 
@@ -73,19 +77,22 @@ def build(
         return step, index
 
     for index, piece in enumerate(pieces):
-        path = piece.source.path
+        source: dict[str, Any] = {"source": piece.source.name, "encoding": piece.source.encoding}
         previous: Key = (ALIGN, index - 1)
         if piece.first:
             previous = add(BEGIN, index, _begin_source, previous, source=piece.source)
-        finished: list[Key] = []
+        needed: list[Key] = []
         if index >= window:
-            finished = [(WRITE, index - window), (LEDGER, index - window)]
-        read = add(READ, index, _read, *finished, piece=piece)
+            needed = [(WRITE, index - window), (LEDGER, index - window)]
+        if piece.in_order and not piece.first and index:
+            needed.append((READ, index - 1))
+        read = add(READ, index, _read, *needed, piece=piece)
+        scanned = add(SCAN, index, _scan, read)
         limit = config.max_record_bytes
-        aligned = add(ALIGN, index, align, read, previous, source=path, max_record_bytes=limit)
+        aligned = add(ALIGN, index, align, scanned, previous, **source, max_record_bytes=limit)
         block = add(
-            *(INSPECT, index, inspect, read, previous, aligned),
-            source=path,
+            *(INSPECT, index, inspect, scanned, previous, aligned),
+            **source,
             header=first.header,
             config=config,
         )
@@ -102,9 +109,13 @@ def build(
     return graph, [writes, (ALIGN, last), (NUMBER, last), (LEDGER, last)]
 
 
-def _read(*_finished: object, piece: Piece) -> Scan:
-    return scan(piece.read(), last=piece.last)
+def _read(*_needed: object, piece: Piece) -> Chunk:
+    return piece.read()
 
 
-def _begin_source(before: Alignment, *, source: SourceFile) -> Alignment:
-    return begin(offset=source.data_offset, lines=source.data_lines, records=before.records)
+def _scan(chunk: Chunk) -> Scan:
+    return scan(chunk.data, last=chunk.last, offset=chunk.offset)
+
+
+def _begin_source(before: Alignment, *, source: Source) -> Alignment:
+    return begin(lines=source.data_lines, records=before.records)
