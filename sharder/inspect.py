@@ -121,7 +121,8 @@ def inspect(
     def where(record: int) -> tuple[int, int, int]:
         """Return number, line and byte offset of a record in its source, from 0."""
         start = int(starts[record])
-        line = before.lines + int(np.searchsorted(all_line_ends(), start, side="right"))
+        # A Python integer would have the line ends copied to 64 bits, for each record.
+        line = before.lines + int(np.searchsorted(all_line_ends(), starts[record], side="right"))
         offset = source_offset(scan, before.tail, start - tail, encoding)
         return before.records - before.first_record + record, line, offset
 
