@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
-import pyarrow as pa
-
 from shared.errors import SourceError
 
 HEAD_BYTES = 16
@@ -66,6 +64,9 @@ def unpack(raw: io.RawIOBase, compression: Compression | None) -> io.RawIOBase:
         case Compression.XZ:
             return _XzReader(raw)
         case _:
+            # Not at the top: a run on plain files without a profile needs no Arrow.
+            import pyarrow as pa
+
             codec = "bz2" if compression is Compression.BZIP2 else compression.value
             stream: io.RawIOBase = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
             return stream
@@ -76,7 +77,7 @@ def intact(name: str, compression: Compression | None, raw: io.RawIOBase) -> Ite
     """Turn what a decompressor says of damaged data into the error that names the place."""
     try:
         yield
-    except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
+    except (OSError, EOFError, ValueError, lzma.LZMAError) as error:  # some of Arrow's are values
         if compression is None:
             raise
         raise SourceError(

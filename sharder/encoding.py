@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
-import pyarrow as pa
 
 from sharder.decoder import KEEP, KEPT, KEPT_RUN, EscapeDecoder
 from sharder.scan import Positions, line_ends
@@ -156,6 +155,9 @@ def _is_searchable(name: str) -> bool:
 def _is_utf8(data: bytes) -> bool:
     if data.isascii():
         return True
+    # Not at the top: a run without a profile, of plain ASCII, needs no Arrow, which takes 60 ms.
+    import pyarrow as pa
+
     offsets = pa.py_buffer(np.array([0, len(data)], np.int32))
     try:
         # Arrow checks without making a text of it; what Python would make takes up to 4 bytes

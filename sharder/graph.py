@@ -1,8 +1,11 @@
-"""The split as one Dask graph: six steps a block, and three chains through the blocks.
+"""The split as one Dask graph: seven steps a block, and four chains through the blocks.
 
-    read ──> scan ──> align ──> inspect ──> number ──> write
-      │                │ chain 1              │ chain 2    and chain 3: the ledger, behind inspect
-      └ a chain, too, where the source is a stream
+    read ──> scan ──> align ──> inspect ─┬─> number ──> write
+      │                │ chain 1         │    │ chain 2
+      └ another chain, where             ├─> ledger
+        the source is a stream           │    │ chain 3
+                                         └─> profile ──> add up
+                                                          │ chain 4
 
 A block is read only when the block `window` places before it is finished. This edge is what
 bounds the memory, under any scheduler: however large the source, no more blocks are under way.
@@ -15,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sharder.align import Alignment, align, begin
 from sharder.config import SplitConfig
@@ -28,21 +31,26 @@ from sharder.source import Source
 from sharder.stream import Chunk
 from sharder.write import write
 
+if TYPE_CHECKING:
+    from shared.profile import Profile
+
 # A task's key is its step and its block.
 Key = tuple[str, int]
 Graph = dict[Key, Any]
 
 READ, SCAN, BEGIN, ALIGN, INSPECT = "read", "scan", "begin", "align", "inspect"
 NUMBER, LEDGER, WRITE = "number", "ledger", "write"
+PROFILE, ADD_UP = "profile", "add up"
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """Where the three chains are between two blocks: all that the later blocks need to know."""
+    """Where the chains are between two blocks: all that the later blocks need to know."""
 
     alignment: Alignment
     numbering: Numbering
     ledger: Ledger
+    profile: Profile | None
 
 
 def build(
@@ -61,7 +69,7 @@ def build(
 
     Returns:
         A Dask graph, and the keys to ask for: those of the shards written for each block (a list
-        of lists), of the alignment, of the numbering, and of the ledger.
+        of lists), of the alignment, of the numbering, of the ledger, and of the profile.
     """
     # A block under work for each worker, and one that is read ahead.
     window = config.workers + 1
@@ -70,7 +78,11 @@ def build(
         (ALIGN, -1): before.alignment,
         (NUMBER, -1): before.numbering,
         (LEDGER, -1): before.ledger,
+        (ADD_UP, -1): before.profile,
     }
+    if before.profile is not None:
+        # Not at the top: see there.
+        from sharder.profile import add_up, profile
 
     def add(step: str, index: int, function: Callable[..., Any], *needs: Key, **bound: Any) -> Key:
         graph[step, index] = (partial(function, **bound), *needs)
@@ -83,7 +95,7 @@ def build(
             previous = add(BEGIN, index, _begin_source, previous, source=piece.source)
         needed: list[Key] = []
         if index >= window:
-            needed = [(WRITE, index - window), (LEDGER, index - window)]
+            needed = [(step, index - window) for step in (WRITE, LEDGER, ADD_UP)]
         if piece.in_order and not piece.first and index:
             needed.append((READ, index - 1))
         read = add(READ, index, _read, *needed, piece=piece)
@@ -97,6 +109,11 @@ def build(
             config=config,
         )
         add(LEDGER, index, Ledger.add, (LEDGER, index - 1), block)
+        if before.profile is None:
+            graph[ADD_UP, index] = None
+        else:
+            profiled = add(PROFILE, index, profile, block, header=first.header)
+            add(ADD_UP, index, add_up, (ADD_UP, index - 1), profiled)
         add(NUMBER, index, number, block, (NUMBER, index - 1), rows_per_shard=rows)
         add(
             *(WRITE, index, write, block, (NUMBER, index - 1)),
@@ -106,7 +123,7 @@ def build(
         )
     last = len(pieces) - 1
     writes = [(WRITE, index) for index in range(len(pieces))]
-    return graph, [writes, (ALIGN, last), (NUMBER, last), (LEDGER, last)]
+    return graph, [writes, *((step, last) for step in (ALIGN, NUMBER, LEDGER, ADD_UP))]
 
 
 def _read(*_needed: object, piece: Piece) -> Chunk:

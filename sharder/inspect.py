@@ -1,15 +1,10 @@
-"""Look into the records of one block: how many fields, which side, what types. Parallel.
-
-Everything of a block that does not depend on other blocks is done here, so this is where the time
-goes.
-"""
+"""Look into the records of one block: how many fields, whether UTF-8, which side. Parallel."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -28,18 +23,12 @@ from sharder.scan import (
     line_ends,
     structural_quotes,
 )
-from shared.distinct import mix
 from shared.layout import Side
-from shared.profile import BlockProfile, profile_block
-from shared.values import read_text
+from shared.splitmix import mix
 
 # Where each record goes: the index of its side, or nowhere.
 SIDES = (Side.TRAIN, Side.VALIDATE)
 REJECTED = len(SIDES)
-
-# Arrow takes four times the size of the text it parses, so larger blocks are parsed in parts. The
-# smaller the parts, the longer it takes: a sixth more in parts of 4 MiB, the double in 512 KiB.
-_PROFILE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,6 @@ class Block:
         starts, ends: (R,) where each record lies in `data`, line end included.
         sides: (R,) index into `SIDES`, or `REJECTED`.
         rejected: the rejected records, in order.
-        profiles: of the records that are not rejected, in parts; none without profiling.
     """
 
     data: bytes
@@ -79,7 +67,6 @@ class Block:
     ends: Positions
     sides: npt.NDArray[np.uint8]
     rejected: tuple[Rejected, ...]
-    profiles: tuple[BlockProfile, ...]
 
 
 def inspect(
@@ -140,12 +127,7 @@ def inspect(
         number, line, offset = where(record)
         raw = encoding.source_bytes(data[starts[record] : ends[record]])
         rejected.append(Rejected(source, number + 1, line + 1, offset, reason, raw))
-    profiles: list[BlockProfile] = []
-    if config.profile:
-        good = sides != REJECTED
-        parts = _cut_parts(text.data, text.starts[good], text.ends[good])
-        profiles = [profile_block(header, read_text(part, header)) for part in parts]
-    return Block(text.data, text.starts, text.ends, sides, tuple(rejected), tuple(profiles))
+    return Block(text.data, text.starts, text.ends, sides, tuple(rejected))
 
 
 def assign_sides(
@@ -169,19 +151,6 @@ def cut(data: bytes, starts: Positions, ends: Positions) -> list[memoryview]:
     lasts = np.concatenate([ends[breaks], ends[-1:]]).tolist()
     view = memoryview(data)
     return [view[first:last] for first, last in zip(firsts, lasts, strict=True)]
-
-
-def _cut_parts(data: bytes, starts: Positions, ends: Positions) -> Iterator[bytes | memoryview]:
-    """Yield records in equal parts of about `_PROFILE_BYTES`."""
-    if not len(starts):
-        return
-    # Rounded, not up: a part of a few records costs almost as much as a large one.
-    parts = max(round(int(ends[-1] - starts[0]) / _PROFILE_BYTES), 1)
-    bounds = np.linspace(0, len(starts), parts + 1).astype(int).tolist()
-    for first, last in pairwise(bounds):
-        slices = cut(data, starts[first:last], ends[first:last])
-        if slices:
-            yield slices[0] if len(slices) == 1 else b"".join(slices)
 
 
 def _drop_blank(data: bytes, starts: Positions, ends: Positions) -> tuple[Positions, Positions]:

@@ -10,8 +10,6 @@ from sharder.inspect import Block, Rejected
 from shared.errors import RejectedError
 from shared.layout import REJECTED_NAME
 from shared.manifest import spell_path
-from shared.profile import Profile
-from shared.schema import Column
 
 REASONS_NAME = "reasons.csv"
 RECORDS_NAME = "records.csv"
@@ -40,7 +38,6 @@ class Ledger:
             data_bytes: size of all sources without their headers; None if it is not known.
             max_rejected: share of rejected records above which the run fails.
         """
-        self._profile = Profile(header)
         self._directory = dataset / REJECTED_NAME
         self._max_rejected = max_rejected
         self._bytes_left = data_bytes
@@ -59,8 +56,6 @@ class Ledger:
         self.records += len(block.starts)
         if self._bytes_left is not None:
             self._bytes_left -= len(block.data)
-        for profile in block.profiles:
-            self._profile.add(profile)
         if block.rejected:
             self.rejected += len(block.rejected)
             self._shown += block.rejected[: _SHOWN - len(self._shown)]
@@ -70,14 +65,13 @@ class Ledger:
                 self._check(at_most, "at least ")
         return self
 
-    def close(self, *, profile: bool) -> tuple[Column, ...] | None:
-        """Return the profile of the columns, or None without profiling.
+    def close(self) -> None:
+        """Note that all records were added.
 
         Raises:
             RejectedError: more records are rejected than allowed.
         """
         self._check(self.records, "")
-        return self._profile.columns() if profile else None
 
     def _check(self, records: int, about: str) -> None:
         if self.rejected <= self._max_rejected * records:

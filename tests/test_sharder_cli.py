@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 from splitting import SAMPLE, SHARDER, failure, sharder, tree, write
@@ -76,6 +78,44 @@ def test_the_profile_is_exact_over_all_records(tmp_path: Path) -> None:
     assert columns["text"]["top"] == [["x0", 251], ["x1", 250], ["x2", 250], ["x3", 250]]
     assert columns["zip"]["minimum"] == "0000"
     assert columns["nothing"]["missing"] == 1001
+
+
+def test_values_too_many_to_count_are_estimated(tmp_path: Path) -> None:
+    # 60,000 values of each kind, one record in a hundred has the first of them.
+    numbers = [n if n % 100 else 0 for n in range(60_000)]
+    rows = "".join(f"{n},{n / 8},{'' if n == 7 else f'x{n}'}\n" for n in numbers)
+    write(tmp_path, "whole,number,text\n" + rows)
+    sharder("split", "drop.csv", "--out", ".", "--block-bytes", "300KiB", cwd=tmp_path)
+    for column in json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout):
+        assert not column["distinct_exact"]
+        assert abs(column["distinct"] - 59_401) < 0.05 * 59_401  # three standard errors
+        value, count = column["top"][0]
+        assert value == ("x0" if column["name"] == "text" else "0")
+        assert 580 < count <= 600
+        assert column["missing"] == (column["name"] == "text")
+
+
+def test_five_hundred_columns_of_long_text_take_no_more_memory(tmp_path: Path) -> None:
+    random = Random(0)
+    texts = ["".join(random.choices("abcdefghij", k=60)) for _ in range(20_000)]
+    with (tmp_path / "drop.csv").open("w") as file:
+        file.write(",".join(f"c{number}" for number in range(500)) + "\n")
+        for _ in range(1200):
+            file.write(",".join(random.choices(texts, k=500)) + "\n")
+    done = sharder(
+        *("split", "drop.csv", "--out", ".", "--block-bytes", "1MiB", "--workers", 2),
+        *("--rows-per-shard", 50),
+        cwd=tmp_path,
+    )
+    (peak,) = re.findall(r"at most (\d+) MiB of memory", done.stderr)
+    assert int(peak) <= 2 * 8 + 200
+
+
+def test_of_a_long_text_the_profile_keeps_the_beginning(tmp_path: Path) -> None:
+    write(tmp_path, "a\n" + "".join(f"{letter * 300_000}\n" for letter in "cab"))
+    sharder("split", "drop.csv", "--out", ".", "--validate-fraction", 0, cwd=tmp_path)
+    (column,) = json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout)
+    assert (column["minimum"], column["maximum"]) == ("a" * 256, "c" * 256)
 
 
 def test_info_prints_a_table(tmp_path: Path) -> None:
