@@ -54,12 +54,13 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True,
-                type=click.Path(path_type=Path, readable=False))  # fmt: skip
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path),
               help="Directory that gets the dataset.")  # fmt: skip
 @click.option("--name", default=_DEFAULTS.name, show_default=True,
               help="Name of the dataset, and of its directory.")  # fmt: skip
+@click.option("--encoding", default=_DEFAULTS.encoding, show_default=True,
+              help="Of the sources: any that Python has, such as cp932; or auto.")  # fmt: skip
 @click.option("--rows-per-shard", type=int, default=_DEFAULTS.rows_per_shard, show_default=True,
               help="Records in each shard.")  # fmt: skip
 @click.option("--validate-fraction", type=_Share(), default=_DEFAULTS.validate_fraction,
@@ -79,7 +80,10 @@ def cli() -> None:
 @click.option("--overwrite", is_flag=True,
               help="Replace an existing dataset, once the new one is complete.")  # fmt: skip
 def split(**options: Any) -> None:
-    """Split CSV files into shards of 1000 records, for training and validation.
+    """Split CSVs into shards of 1000 records, for training and validation.
+
+    A SOURCE is a file, packed with gzip, bzip2, xz or zstd or not; - for stdin; a URL such as
+    s3://bucket/drop.csv; or a quoted pattern of these, such as 'part-*.csv.gz'.
 
     Prints the path of the dataset, the only line on stdout:
 

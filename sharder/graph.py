@@ -1,14 +1,15 @@
-"""The split as one Dask graph: six steps a block, and four chains through the blocks.
+"""The split as one Dask graph: seven steps a block, and four chains through the blocks.
 
-    read ──> align ──> inspect ─┬─> number ──> write
-              │ chain 1         │    │ chain 2
-                                ├─> ledger
-                                │    │ chain 3
-                                └─> profile ──> add up
-                                                 │ chain 4
+    read ──> scan ──> align ──> inspect ─┬─> number ──> write
+      │                │ chain 1         │    │ chain 2
+      └ another chain, where             ├─> ledger
+        the source is a stream           │    │ chain 3
+                                         └─> profile ──> add up
+                                                          │ chain 4
 
 A block is read only when the block `window` places before it is finished. This edge is what
 bounds the memory, under any scheduler: however large the source, no more blocks are under way.
+A stream differs from a file in one more edge: a block is read when the one before it was read.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from sharder.config import SplitConfig
 from sharder.inspect import inspect
 from sharder.ledger import Ledger
 from sharder.number import Numbering, number
+from sharder.piece import Piece
 from sharder.scan import Scan, scan
-from sharder.source import Piece, SourceFile
+from sharder.source import Source
+from sharder.stream import Chunk
 from sharder.write import write
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 Key = tuple[str, int]
 Graph = dict[Key, Any]
 
-READ, BEGIN, ALIGN, INSPECT = "read", "begin", "align", "inspect"
+READ, SCAN, BEGIN, ALIGN, INSPECT = "read", "scan", "begin", "align", "inspect"
 NUMBER, LEDGER, WRITE = "number", "ledger", "write"
 PROFILE, ADD_UP = "profile", "add up"
 
@@ -51,7 +54,7 @@ class State:
 
 
 def build(
-    pieces: Sequence[Piece], before: State, first: SourceFile, dataset: Path, config: SplitConfig
+    pieces: Sequence[Piece], before: State, first: Source, dataset: Path, config: SplitConfig
 ) -> tuple[Graph, list[Any]]:
     """Build the graph of some blocks that follow each other.
 
@@ -86,19 +89,22 @@ def build(
         return step, index
 
     for index, piece in enumerate(pieces):
-        path = piece.source.path
+        source: dict[str, Any] = {"source": piece.source.name, "encoding": piece.source.encoding}
         previous: Key = (ALIGN, index - 1)
         if piece.first:
             previous = add(BEGIN, index, _begin_source, previous, source=piece.source)
-        finished: list[Key] = []
+        needed: list[Key] = []
         if index >= window:
-            finished = [(step, index - window) for step in (WRITE, LEDGER, ADD_UP)]
-        read = add(READ, index, _read, *finished, piece=piece)
+            needed = [(step, index - window) for step in (WRITE, LEDGER, ADD_UP)]
+        if piece.in_order and not piece.first and index:
+            needed.append((READ, index - 1))
+        read = add(READ, index, _read, *needed, piece=piece)
+        scanned = add(SCAN, index, _scan, read)
         limit = config.max_record_bytes
-        aligned = add(ALIGN, index, align, read, previous, source=path, max_record_bytes=limit)
+        aligned = add(ALIGN, index, align, scanned, previous, **source, max_record_bytes=limit)
         block = add(
-            *(INSPECT, index, inspect, read, previous, aligned),
-            source=path,
+            *(INSPECT, index, inspect, scanned, previous, aligned),
+            **source,
             header=first.header,
             config=config,
         )
@@ -120,9 +126,13 @@ def build(
     return graph, [writes, *((step, last) for step in (ALIGN, NUMBER, LEDGER, ADD_UP))]
 
 
-def _read(*_finished: object, piece: Piece) -> Scan:
-    return scan(piece.read(), last=piece.last)
+def _read(*_needed: object, piece: Piece) -> Chunk:
+    return piece.read()
 
 
-def _begin_source(before: Alignment, *, source: SourceFile) -> Alignment:
-    return begin(offset=source.data_offset, lines=source.data_lines, records=before.records)
+def _scan(chunk: Chunk) -> Scan:
+    return scan(chunk.data, last=chunk.last, offset=chunk.offset)
+
+
+def _begin_source(before: Alignment, *, source: Source) -> Alignment:
+    return begin(lines=source.data_lines, records=before.records)

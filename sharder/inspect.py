@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from sharder.align import Alignment, place, too_long
+from sharder.align import Alignment, place, source_offset, too_long
 from sharder.config import SplitConfig
+from sharder.encoding import Encoding, Text
 from sharder.scan import (
     CHUNK_BYTES,
     CR,
@@ -43,7 +43,7 @@ class Rejected:
         data: its bytes, line end included.
     """
 
-    source: Path
+    source: str
     record: int
     line: int
     offset: int
@@ -56,7 +56,7 @@ class Block:
     """The records of a block, blank lines left out.
 
     Attributes:
-        data: the bytes of whole records.
+        data: the bytes of whole records, UTF-8.
         starts, ends: (R,) where each record lies in `data`, line end included.
         sides: (R,) index into `SIDES`, or `REJECTED`.
         rejected: the rejected records, in order.
@@ -74,7 +74,8 @@ def inspect(
     before: Alignment,
     own: Alignment,
     *,
-    source: Path,
+    source: str,
+    encoding: Encoding,
     header: Sequence[str],
     config: SplitConfig,
 ) -> Block:
@@ -85,6 +86,7 @@ def inspect(
         before: alignment of the piece before, which holds the start of the first record.
         own: alignment of the piece, which says where its records end.
         source: named in errors.
+        encoding: of the source.
         header: names of the columns.
         config: of the run.
 
@@ -106,22 +108,26 @@ def inspect(
     def where(record: int) -> tuple[int, int, int]:
         """Return number, line and byte offset of a record in its source, from 0."""
         start = int(starts[record])
-        line = before.lines + int(np.searchsorted(all_line_ends(), start, side="right"))
-        return before.records - before.first_record + record, line, before.offset + start
+        # A Python integer would have the line ends copied to 64 bits, for each record.
+        line = before.lines + int(np.searchsorted(all_line_ends(), starts[record], side="right"))
+        offset = source_offset(scan, before.tail, start - tail, encoding)
+        return before.records - before.first_record + record, line, offset
 
     for longer in np.flatnonzero(ends - starts > config.max_record_bytes)[:1]:
         raise too_long(place(source, *where(longer)), config.max_record_bytes)
 
-    reasons = _find_bad(data, starts, ends, len(header), trusted=own.trusted)
+    fields = _count_fields(data, starts, ends, trusted=own.trusted)
+    text = encoding.to_utf8(data, starts, ends)
+    reasons = _find_bad(fields, len(header), text, encoding)
     numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
     sides = assign_sides(numbers, config.seed, config.validate_fraction)
     sides[list(reasons)] = REJECTED
     rejected = []
     for record, reason in reasons.items():
         number, line, offset = where(record)
-        raw = data[starts[record] : ends[record]]
+        raw = encoding.source_bytes(data[starts[record] : ends[record]])
         rejected.append(Rejected(source, number + 1, line + 1, offset, reason, raw))
-    return Block(data, starts, ends, sides, tuple(rejected))
+    return Block(text.data, text.starts, text.ends, sides, tuple(rejected))
 
 
 def assign_sides(
@@ -158,16 +164,15 @@ def _drop_blank(data: bytes, starts: Positions, ends: Positions) -> tuple[Positi
 
 
 def _find_bad(
-    data: bytes, starts: Positions, ends: Positions, n_columns: int, *, trusted: bool
+    fields: npt.NDArray[np.int64], n_columns: int, text: Text, encoding: Encoding
 ) -> dict[int, str]:
     """Return the records that are not as the header has it, and why; in order."""
-    fields = _count_fields(data, starts, ends, trusted=trusted)
     reasons = {
         int(record): f"{fields[record]} fields, the header has {n_columns}"
         for record in np.flatnonzero(fields != n_columns)
     }
-    for record in _find_not_utf8(data, starts, ends):
-        reasons.setdefault(record, "not UTF-8")
+    for record in text.bad:
+        reasons.setdefault(record, f"not {encoding.label}")
     return dict(sorted(reasons.items()))
 
 
@@ -211,32 +216,3 @@ class _Rank:
         counts: npt.NDArray[np.int64] = self._before[word]
         counts += np.bitwise_count(self._words[word] & below)
         return counts
-
-
-def _find_not_utf8(data: bytes, starts: Positions, ends: Positions) -> list[int]:
-    """Return the records whose bytes are not UTF-8."""
-    if data.isascii():
-        return []
-    # Not at the top: a run without a profile, of plain ASCII, needs no Arrow, which takes 60 ms.
-    import pyarrow as pa
-
-    offsets = pa.py_buffer(np.array([0, len(data)], np.int32))
-    try:
-        # Arrow checks without making a text of it; what Python would make takes up to 4 bytes
-        # for each character.
-        pa.StringArray.from_buffers(1, offsets, pa.py_buffer(data)).validate(full=True)
-    except pa.ArrowInvalid:
-        return [
-            record
-            for record, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True))
-            if not _is_utf8(data[start:end])
-        ]
-    return []
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -28,14 +28,14 @@ class Ledger:
     """
 
     def __init__(
-        self, header: Sequence[str], dataset: Path, *, data_bytes: int, max_rejected: float
+        self, header: Sequence[str], dataset: Path, *, data_bytes: int | None, max_rejected: float
     ) -> None:
         """Begin with no record.
 
         Args:
             header: names of the columns.
             dataset: directory to write to.
-            data_bytes: size of all sources without their headers.
+            data_bytes: size of all sources without their headers; None if it is not known.
             max_rejected: share of rejected records above which the run fails.
         """
         self._directory = dataset / REJECTED_NAME
@@ -54,13 +54,15 @@ class Ledger:
             RejectedError: so many are rejected that the rest of the source cannot make up for it.
         """
         self.records += len(block.starts)
-        self._bytes_left -= len(block.data)
+        if self._bytes_left is not None:
+            self._bytes_left -= len(block.data)
         if block.rejected:
             self.rejected += len(block.rejected)
             self._shown += block.rejected[: _SHOWN - len(self._shown)]
             self._write(block.rejected)
-            at_most = self.records + max(self._bytes_left, 0) // self._min_record_bytes
-            self._check(at_most, "at least ")
+            if self._bytes_left is not None:
+                at_most = self.records + max(self._bytes_left, 0) // self._min_record_bytes
+                self._check(at_most, "at least ")
         return self
 
     def close(self) -> None:

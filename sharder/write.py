@@ -11,7 +11,11 @@ import xxhash
 
 from sharder.inspect import SIDES, Block, cut
 from sharder.number import Numbering
+from sharder.target import check_room
 from shared.layout import shard_path
+
+# Room for as many blocks as this is left free.
+_SPARE = 4
 
 # A shard of the usual size in one system call.
 _BUFFER_BYTES = 1 << 18
@@ -46,7 +50,12 @@ def write(
 
     Returns:
         The shards of each side in the order of their numbers.
+
+    Raises:
+        TargetError: the disk is about to be full.
     """
+    # How large a stream is, nobody knew before: stop in time, and leave others some room.
+    check_room(dataset, bytes_=_SPARE * len(block.data), files=_SPARE * len(SIDES))
     shards = []
     for index, side in enumerate(before.sides):
         records = np.flatnonzero(block.sides == index)

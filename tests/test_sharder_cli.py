@@ -14,36 +14,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-
-SHARDER = str(Path(sys.executable).with_name("sharder"))
-SAMPLE = Path(__file__).parents[1] / "data" / "quest_log_sample.csv"
-
-
-def sharder(*args: object, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [SHARDER, *map(str, args)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
-    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def failure(*args: object, cwd: Path) -> str:
-    """Run a command that fails as expected, and return its message."""
-    done = sharder(*args, cwd=cwd, status=1)
-    assert done.stdout == ""
-    assert done.stderr.startswith("sharder: error: ")
-    return done.stderr
-
-
-def write(directory: Path, text: str | bytes, name: str = "drop.csv") -> Path:
-    path = directory / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def tree(directory: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
-    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+from splitting import SAMPLE, SHARDER, failure, sharder, tree, write
 
 
 def test_the_only_line_on_stdout_is_the_dataset(tmp_path: Path) -> None:
@@ -174,7 +145,7 @@ def test_several_sources_are_one_table(tmp_path: Path) -> None:
     }
     write(tmp_path, "a,c\n5,6\n", "three.csv")
     message = failure("split", "one.csv", "three.csv", "--out", "x", cwd=tmp_path)
-    assert "three.csv: expected the header of one.csv: a, b, found a, c" in message
+    assert "three.csv: header: expected the columns of one.csv, found no 'b' but 'c'" in message
 
 
 def test_bad_records_are_kept_aside_with_place_and_reason(tmp_path: Path) -> None:
