@@ -34,6 +34,7 @@ class SplitConfig:
         max_record_bytes: longest record; a longer one is a quote that nobody closed.
         encoding: of the sources, by any name that Python has for it, or "auto".
         overwrite: whether to replace an existing dataset, once the new one is complete.
+        restart: whether to begin anew where an earlier run of this job was cut off.
     """
 
     sources: tuple[str | Path, ...]
@@ -49,6 +50,7 @@ class SplitConfig:
     max_record_bytes: int = 16 * MIB
     encoding: str = "utf-8"
     overwrite: bool = False
+    restart: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources:

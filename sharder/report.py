@@ -28,13 +28,16 @@ _HEADINGS = ("column", "type", *_RIGHT, "most frequent")
 def print_split(result: SplitResult, console: Console) -> None:
     """Print the summary of a run: the ledger, the shards, the time, the memory."""
     manifest = result.manifest
-    megabytes = sum(source.bytes for source in manifest.sources) / 1e6
+    earlier = result.earlier_bytes / 1e6
+    megabytes = sum(source.bytes for source in manifest.sources) / 1e6 - earlier
     _say(console, _ledger(manifest))
     if manifest.rejected:
         _say(console, f"rejected records and their reasons: {result.dataset / REJECTED_NAME}")
+    rest = f" behind the {earlier:,.0f} MB of an earlier run" if earlier else ""
     _say(
         console,
-        f"{megabytes:,.0f} MB in {result.seconds:.1f} s, {megabytes / result.seconds:,.0f} MB/s, "
+        f"{megabytes:,.0f} MB{rest} in {result.seconds:.1f} s, "
+        f"{megabytes / result.seconds:,.0f} MB/s, "
         f"at most {_peak_bytes() / 2**20:,.0f} MiB of memory",
     )
 

@@ -135,7 +135,7 @@ def _profile(
     shards: dict[Side, tuple[Shard, ...]], header: tuple[str, ...]
 ) -> tuple[tuple[Column, ...], dict[Side, tuple[Shard, ...]]]:
     """Return the profile of all shards, and the shards with their number of records."""
-    profile = Profile(header)
+    profile = Profile.begin(header)
     counted = {}
     for side, of_side in shards.items():
         with_counts = []
