@@ -17,13 +17,14 @@ from rich.console import Console
 from sharder.align import begin
 from sharder.codec import AUTO, codec_name
 from sharder.config import SplitConfig
+from sharder.dialect import Dialect
 from sharder.encoding import Encoding
 from sharder.graph import State, build
 from sharder.inspect import SIDES
 from sharder.ledger import Ledger
 from sharder.number import Numbering, SideNumbering
 from sharder.piece import cut_rounds
-from sharder.progress import ProgressCallback, print_encodings
+from sharder.progress import ProgressCallback, print_doubts, print_encodings
 from sharder.source import Source, open_sources
 from sharder.target import check_room, staging
 from sharder.write import Shard, write_left_over
@@ -62,9 +63,16 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     started = time.monotonic()
     console = console or Console(stderr=True)
     encoding = None if config.encoding == AUTO else Encoding(codec_name(config.encoding))
-    sources = open_sources(config.sources, encoding, max_record_bytes=config.max_record_bytes)
+    sources = open_sources(
+        config.sources,
+        encoding=encoding,
+        dialect=Dialect(config.delimiter, config.quote_char),
+        columns=config.columns,
+        max_record_bytes=config.max_record_bytes,
+    )
     if not encoding:
         print_encodings(sources, console)
+    print_doubts(sources, console)
     _check_room(sources, config)
     with staging(config.dataset, overwrite=config.overwrite) as staged:
         manifest = _split(sources, staged, config, console)
