@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import shlex
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sharder.align import align, begin
 from sharder.compression import Compression, find_compression
 from sharder.detection import detect
-from sharder.dialect import PLAIN, Dialect, write_plain
+from sharder.dialect import Dialect, write_plain
 from sharder.drop import open_drop
 from sharder.encoding import UTF8, Encoding, resolve
+from sharder.header import check_same, decode_header, parse_header
 from sharder.lines import line_ends
 from sharder.origin import Origin
 from sharder.scan import scan
@@ -24,9 +22,6 @@ from shared.errors import SourceError
 
 _MARK = "\ufeff".encode()
 _HEAD_BYTES = 1 << 16
-
-# How many column names an error shows.
-_SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +86,6 @@ class Source:
         return Stream(self.origin, self.compression, self.encoding, line_end=self.line_end)
 
 
-def parse_header(line: bytes) -> tuple[str, ...]:
-    """Return the fields of a header line."""
-    return tuple(PLAIN.read(line.decode())[0])
-
-
 def open_sources(
     names: Sequence[str | os.PathLike[str]],
     *,
@@ -121,7 +111,7 @@ def open_sources(
         _open(origin, encoding, dialect, columns, max_record_bytes) for origin in origins
     )
     for other in sources[1:]:
-        _check_same_header(sources[0], other)
+        check_same(other.name, other.header, sources[0].name, sources[0].header)
     if not any(source.record_bytes for source in sources):
         raise SourceError(
             sources[0].name, expected="records", found="a header and no record behind it"
@@ -153,7 +143,7 @@ def _open(
         line_end = first_line[len(first_line.rstrip(b"\r\n")) :]
         header_line = write_plain(columns) + line_end
     else:
-        header_line = _decode_header(origin.name, first_line, encoding, dialect)
+        header_line = decode_header(origin.name, first_line, encoding, dialect)
     return Source(
         origin=origin,
         compression=compression,
@@ -192,68 +182,3 @@ def _read_head(
             spans = [span for span in pairwise(ends) if head[slice(*span)].strip(b"\r\n")]
             if len(spans) > 1 or chunk.last:
                 return head, spans
-
-
-def _decode_header(name: str, line: bytes, encoding: Encoding, dialect: Dialect) -> bytes:
-    """Return a header as plain CSV in UTF-8, once it is found to be one."""
-    where = f"{name}: header"
-    raw = encoding.source_bytes(line)
-    try:
-        text = raw.decode(encoding.name)
-        header = dialect.read(text)[0]
-    except UnicodeDecodeError as error:
-        raise SourceError(
-            where,
-            expected=encoding.label,
-            found=f"byte 0x{raw[error.start]:02x} at position {error.start}",
-            hint="name what it is written in, such as --encoding cp932, or try --encoding auto",
-        ) from None
-    except csv.Error as error:
-        raise SourceError(where, expected="names of columns", found=str(error)) from None
-    if "\0" in text:
-        raise SourceError(
-            where,
-            expected=f"text in {encoding.label}",
-            found="a zero byte",
-            hint="if it is UTF-16 without a byte order mark, say --encoding utf-16-le",
-        )
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise SourceError(
-            where,
-            expected="different names",
-            found=", ".join(f"{name!r} {header.count(name)} times" for name in twice),
-            hint="rename the columns in the first line of the file",
-        )
-    if dialect == PLAIN:
-        return text.encode()
-    return write_plain(header) + text[len(text.rstrip("\r\n")) :].encode()
-
-
-def _check_same_header(first: Source, other: Source) -> None:
-    if other.header == first.header:
-        return
-    if set(other.header) == set(first.header):
-        pairs = enumerate(zip(first.header, other.header, strict=True), 1)
-        number, (expected, found) = next(pair for pair in pairs if pair[1][0] != pair[1][1])
-        columns = shlex.quote(",".join(first.header))
-        raise SourceError(
-            f"{other.name}: header",
-            expected=f"the order that {first.name} has, with {expected!r} as column {number}",
-            found=f"{found!r} there",
-            hint=f"put them into that order: mlr --csv cut -o -f {columns} {other.name}",
-        )
-    lacking = _listing(name for name in first.header if name not in other.header)
-    more = _listing(name for name in other.header if name not in first.header)
-    raise SourceError(
-        f"{other.name}: header",
-        expected=f"the columns of {first.name}",
-        found=" but ".join(part for part in (lacking and f"no {lacking}", more) if part),
-        hint="one run takes sources with the same columns in the same order",
-    )
-
-
-def _listing(names: Iterable[str]) -> str:
-    shown = [repr(name) for name in names]
-    more = f" and {len(shown) - _SHOWN:,} more" if len(shown) > _SHOWN else ""
-    return ", ".join(shown[:_SHOWN]) + more
