@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -129,7 +130,7 @@ def split(**options: Any) -> None:
     console = Console(stderr=True)
     result = run(config, console)
     # First what the next stage waits for; the summary is for people.
-    click.echo(result.dataset)
+    click.echo(os.fsencode(result.dataset))
     print_split(result, console)
 
 
@@ -176,6 +177,8 @@ def _prepare() -> None:
 
 def main() -> None:
     """Run the command line: exit status 0 done, 1 an expected failure, 2 wrong usage."""
+    # A terminal that knows ASCII only still gets the table of a Japanese column.
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
     try:
         cli.main(standalone_mode=False)
     except ShardfitError as error:
