@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -30,6 +31,18 @@ class _Share(click.ParamType[float]):
             return float(text[:-1]) / 100 if text.endswith("%") else float(text)
         except ValueError:
             self.fail(f"{text!r} is not a share such as 0.01 or 1%", param, ctx)
+
+
+class _Character(click.ParamType[str]):
+    """A character, or a name for it."""
+
+    name = "char"
+
+    def __init__(self, names: dict[str, str | None]) -> None:
+        self._names = names
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
+        return self._names.get(value, value)
 
 
 class _Bytes(click.ParamType[int]):
@@ -61,6 +74,16 @@ def cli() -> None:
               help="Name of the dataset, and of its directory.")  # fmt: skip
 @click.option("--encoding", default=_DEFAULTS.encoding, show_default=True,
               help="Of the sources: any that Python has, such as cp932; or auto.")  # fmt: skip
+@click.option("--delimiter", type=_Character({"tab": "\t", "\\t": "\t"}),
+              default=_DEFAULTS.delimiter, show_default=True,
+              help="Between two fields: one character, or tab.")  # fmt: skip
+@click.option("--quote-char", type=_Character({"none": None}),
+              default=_DEFAULTS.quote_char, show_default=True,
+              help="Around fields: one character, or none.")  # fmt: skip
+@click.option("--no-header", is_flag=True,
+              help="The sources have no header: --columns names the columns.")  # fmt: skip
+@click.option("--columns", metavar="NAME,...", default="",
+              help="Names of the columns, with --no-header.")  # fmt: skip
 @click.option("--rows-per-shard", type=int, default=_DEFAULTS.rows_per_shard, show_default=True,
               help="Records in each shard.")  # fmt: skip
 @click.option("--validate-fraction", type=_Share(), default=_DEFAULTS.validate_fraction,
@@ -91,7 +114,11 @@ def split(**options: Any) -> None:
 
       sharder split quest_log.csv --out data | trainer fit - --label clear
     """
+    names = options.pop("columns")
+    if options.pop("no_header") != bool(names):
+        raise click.UsageError("--no-header and --columns a,b,c go together: give both, or neither")
     try:
+        options["columns"] = tuple(next(csv.reader([names]), []))
         config = SplitConfig(**options)
     except ConfigError as error:
         raise click.UsageError(str(error)) from None

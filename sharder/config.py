@@ -33,6 +33,9 @@ class SplitConfig:
         max_rejected: share of bad records above which the run fails.
         max_record_bytes: longest record; a longer one is a quote that nobody closed.
         encoding: of the sources, by any name that Python has for it, or "auto".
+        delimiter: the ASCII character between two fields.
+        quote_char: the ASCII character around fields; None if none has a meaning.
+        columns: names of the columns, if the sources have no header.
         overwrite: whether to replace an existing dataset, once the new one is complete.
         restart: whether to begin anew where an earlier run of this job was cut off.
     """
@@ -49,6 +52,9 @@ class SplitConfig:
     max_rejected: float = 0.01
     max_record_bytes: int = 16 * MIB
     encoding: str = "utf-8"
+    delimiter: str = ","
+    quote_char: str | None = '"'
+    columns: tuple[str, ...] = ()
     overwrite: bool = False
     restart: bool = False
 
@@ -63,6 +69,17 @@ class SplitConfig:
         _check("--max-rejected", self.max_rejected, 0, 1)
         _check("--max-record-bytes", self.max_record_bytes, 1, 1 << 30)
         _check_encoding(self.encoding)
+        _check_character("--delimiter", self.delimiter, never='"')
+        if self.quote_char is not None:
+            _check_character("--quote-char", self.quote_char)
+        if self.quote_char == self.delimiter:
+            raise ConfigError(
+                "--quote-char", expected="another one than the delimiter", found=self.delimiter
+            )
+        if len(set(self.columns)) != len(self.columns):
+            raise ConfigError(
+                "--columns", expected="different names", found=", ".join(self.columns)
+            )
         is_plain = self.name.isprintable() and Path(self.name).name == self.name
         if not is_plain or self.name.startswith(".") or self.name.endswith(Side.VALIDATE.suffix):
             raise ConfigError(
@@ -92,3 +109,10 @@ def _check_encoding(name: str) -> None:
             expected=f"one that Python knows, such as cp932, or {AUTO}",
             found=repr(name),
         ) from None
+
+
+def _check_character(option: str, character: str, never: str = "") -> None:
+    if len(character) != 1 or not character.isascii() or character in f"\0\r\n{never}":
+        raise ConfigError(
+            option, expected="one ASCII character that can have this meaning", found=repr(character)
+        )

@@ -11,18 +11,10 @@ import numpy.typing as npt
 
 from sharder.align import Alignment, place, source_offset, too_long
 from sharder.config import SplitConfig
+from sharder.dialect import Dialect
 from sharder.encoding import Encoding, Text
-from sharder.scan import (
-    CHUNK_BYTES,
-    CR,
-    DELIMITER,
-    QUOTE,
-    Positions,
-    Scan,
-    find,
-    line_ends,
-    structural_quotes,
-)
+from sharder.lines import CHUNK_BYTES, CR, Positions, find, line_ends
+from sharder.scan import Scan, structural_quotes
 from shared.layout import Side
 from shared.splitmix import mix
 
@@ -56,7 +48,7 @@ class Block:
     """The records of a block, blank lines left out.
 
     Attributes:
-        data: the bytes of whole records, UTF-8.
+        data: the bytes of whole records, UTF-8, plain CSV.
         starts, ends: (R,) where each record lies in `data`, line end included.
         sides: (R,) index into `SIDES`, or `REJECTED`.
         rejected: the rejected records, in order.
@@ -116,7 +108,7 @@ def inspect(
     for longer in np.flatnonzero(ends - starts > config.max_record_bytes)[:1]:
         raise too_long(place(source, *where(longer)), config.max_record_bytes)
 
-    fields = _count_fields(data, starts, ends, trusted=own.trusted)
+    fields = _count_fields(data, starts, ends, scan.dialect, trusted=own.trusted)
     text = encoding.to_utf8(data, starts, ends)
     reasons = _find_bad(fields, len(header), text, encoding)
     numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
@@ -127,7 +119,8 @@ def inspect(
         number, line, offset = where(record)
         raw = encoding.source_bytes(data[starts[record] : ends[record]])
         rejected.append(Rejected(source, number + 1, line + 1, offset, reason, raw))
-    return Block(text.data, text.starts, text.ends, sides, tuple(rejected))
+    plain = scan.dialect.to_plain(text.data, text.starts, text.ends, sides != REJECTED)
+    return Block(*plain, sides, tuple(rejected))
 
 
 def assign_sides(
@@ -177,13 +170,15 @@ def _find_bad(
 
 
 def _count_fields(
-    data: bytes, starts: Positions, ends: Positions, *, trusted: bool
+    data: bytes, starts: Positions, ends: Positions, dialect: Dialect, *, trusted: bool
 ) -> npt.NDArray[np.int64]:
     """Return the number of fields of each record, (R,)."""
-    delimiters = _Rank(data, DELIMITER)
+    delimiters = _Rank(data, dialect.delimiter_byte)
     fields = delimiters(ends) - delimiters(starts) + 1
-    if QUOTE in data:
-        quotes = find(data, QUOTE) if trusted else structural_quotes(data, inside=False, opens=True)
+    if dialect.has_quotes(data):
+        quotes = find(data, dialect.quote_byte)
+        if not trusted:
+            quotes = structural_quotes(data, inside=False, opens=True, dialect=dialect)
         opening, closing = quotes[0::2], quotes[1::2]
         quoted = delimiters(closing) - delimiters(opening)
         opening, quoted = opening[quoted > 0], quoted[quoted > 0]

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pyarrow as pa
 
 from sharder.inspect import REJECTED, Block, cut
-from sharder.scan import Positions
+from sharder.lines import Positions
 from shared.profile import BlockProfile, Profile, profile_block
 from shared.snapshot import unpack
 from shared.values import read_text

@@ -33,6 +33,18 @@ def print_encodings(sources: Sequence[Source], console: Console) -> None:
         console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+def print_doubts(sources: Sequence[Source], console: Console) -> None:
+    """Print what looks as if it was not meant."""
+    first = sources[0]
+    other = next((character for character in ";\t|" if character in first.header[0]), None)
+    if len(first.header) == 1 and other:
+        text = (
+            f"{first.name}: one column, {first.header[0]!r}; if that is several, "
+            f"say --delimiter {'tab' if other == chr(9) else repr(other)}"
+        )
+        console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
 class ProgressCallback(Callback):  # type: ignore[misc]
     """Counts the bytes of the blocks as Dask has read them: the others are just behind."""
 

@@ -15,11 +15,12 @@ from rich.console import Console
 
 from sharder.codec import AUTO, codec_name
 from sharder.config import SplitConfig
+from sharder.dialect import Dialect
 from sharder.encoding import Encoding
 from sharder.graph import State, build
 from sharder.inspect import SIDES
 from sharder.piece import cut_rounds
-from sharder.progress import ProgressCallback, print_encodings
+from sharder.progress import ProgressCallback, print_doubts, print_encodings
 from sharder.resume import Standing, begin_run
 from sharder.source import Source, open_sources
 from sharder.target import Staging, check_room, staging
@@ -62,9 +63,16 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     started = time.monotonic()
     console = console or Console(stderr=True)
     encoding = None if config.encoding == AUTO else Encoding(codec_name(config.encoding))
-    sources = open_sources(config.sources, encoding, max_record_bytes=config.max_record_bytes)
+    sources = open_sources(
+        config.sources,
+        encoding=encoding,
+        dialect=Dialect(config.delimiter, config.quote_char),
+        columns=config.columns,
+        max_record_bytes=config.max_record_bytes,
+    )
     if not encoding:
         print_encodings(sources, console)
+    print_doubts(sources, console)
     with staging(config.dataset, overwrite=config.overwrite) as staged:
         standing = begin_run(sources, staged, config, console)
         _check_room(sources, config, written_bytes=standing.shards.bytes)

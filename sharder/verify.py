@@ -13,9 +13,9 @@ import xxhash
 
 from sharder.align import align, begin
 from sharder.encoding import UTF8
+from sharder.header import parse_header
 from sharder.ledger import REASONS_NAME, RECORDS_NAME
 from sharder.scan import scan
-from sharder.source import parse_header
 from shared.errors import ContractError
 from shared.layout import REJECTED_NAME, Side, list_shards, shard_dir
 from shared.manifest import Manifest, load_manifest
