@@ -16,8 +16,8 @@ import msgspec
 import xxhash
 
 from sharder.align import Alignment
+from sharder.assign import SIDES
 from sharder.config import SplitConfig
-from sharder.inspect import SIDES
 from sharder.ledger import Ledger
 from sharder.number import Numbering
 from sharder.shards import ShardTable

@@ -88,6 +88,10 @@ def cli() -> None:
               help="Records in each shard.")  # fmt: skip
 @click.option("--validate-fraction", type=_Share(), default=_DEFAULTS.validate_fraction,
               show_default=True, help="Share of the records kept for validation.")  # fmt: skip
+@click.option("--test-fraction", type=_Share(), default=_DEFAULTS.test_fraction,
+              show_default=True, help="Share kept for a last test, on a third side.")  # fmt: skip
+@click.option("--group-by", metavar="COLUMN",
+              help="Keep all records with the same value together, on one side.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the split: the same seed gives the same sides.")  # fmt: skip
 @click.option("--block-bytes", type=_Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from sharder.inspect import REJECTED, Block, cut
+from sharder.assign import REJECTED
+from sharder.inspect import Block, cut
 from sharder.lines import Positions
 from shared.profile import BlockProfile, Profile, profile_block
 from shared.snapshot import unpack

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sharder.inspect import SIDES
+from sharder.assign import SIDES
 from sharder.number import SideNumbering
 from sharder.write import Shard
 from shared.manifest import Shards

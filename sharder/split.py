@@ -13,21 +13,21 @@ from pathlib import Path
 import dask.threaded
 from rich.console import Console
 
+from sharder.assign import SIDES
 from sharder.codec import AUTO, codec_name
 from sharder.config import SplitConfig
 from sharder.dialect import Dialect
 from sharder.encoding import Encoding
 from sharder.graph import State, build
-from sharder.inspect import SIDES
 from sharder.piece import cut_rounds
 from sharder.progress import ProgressCallback, print_doubts, print_encodings
 from sharder.resume import Standing, begin_run
 from sharder.source import Source, open_sources
 from sharder.target import Staging, check_room, staging
 from sharder.write import write_left_over
-from shared.errors import SourceError
+from shared.errors import ConfigError, SourceError
 from shared.layout import Side
-from shared.manifest import Manifest, Split, save_manifest, spell_path
+from shared.manifest import Manifest, save_manifest, spell_path
 from shared.manifest import Source as SourceEntry
 
 
@@ -56,6 +56,7 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
         console: where to show progress; stderr by default.
 
     Raises:
+        ConfigError: there is no column to group by.
         SourceError: the sources cannot be split; nothing is left behind.
         TargetError: the dataset cannot be written. What is done by then may be kept for the next
             run; a note of the error says so.
@@ -73,6 +74,12 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     if not encoding:
         print_encodings(sources, console)
     print_doubts(sources, console)
+    if config.group_by is not None and config.group_by not in (header := sources[0].header):
+        raise ConfigError(
+            f"--group-by {config.group_by}",
+            expected=f"one of the columns {', '.join(header)}",
+            found="no such column",
+        )
     with staging(config.dataset, overwrite=config.overwrite) as staged:
         standing = begin_run(sources, staged, config, console)
         _check_room(sources, config, written_bytes=standing.shards.bytes)
@@ -132,6 +139,7 @@ def _split(
     sides = {
         side: shards.side(index, state.numbering.sides[index], config.rows_per_shard)
         for index, side in enumerate(SIDES)
+        if side is not Side.TEST or config.test_fraction
     }
     if not sides[Side.TRAIN].records:
         raise SourceError(
@@ -153,7 +161,7 @@ def _split(
         ),
         header=first.header,
         rows_per_shard=config.rows_per_shard,
-        split=Split(seed=config.seed, validate_fraction=config.validate_fraction),
+        split=config.split,
         records=ledger.records,
         rejected=ledger.rejected,
         sides=sides,
