@@ -10,7 +10,6 @@ the XXH3-128 of all that. Reading it runs no code.
 from __future__ import annotations
 
 import math
-import os
 import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from shared.durable import publish
 from shared.errors import ContractError, TargetError
 from trainer.origin import Origin
 from trainer.progress import Progress
@@ -179,22 +179,6 @@ class Checkpoints:
         matches = [(_NAME.fullmatch(path.name), path) for path in self._directory.iterdir()]
         found = [(int(match[1]), int(match[2]), path) for match, path in matches if match]
         return [path for _, _, path in sorted(found)]
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Give a complete file its name, so that after a power loss it is whole, or as it was before.
-
-    Raises:
-        OSError: it could not be written.
-    """
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _write(path: Path, head: _Head, *arrays: Iterable[Array]) -> None:

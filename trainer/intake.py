@@ -36,10 +36,9 @@ class Intake(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> Arrays:
         """Return a batch; the errors are those of `CSVSequence`."""
         with self._lock:
+            arrays = self._waiting.pop(index, None) or self._batches[self.start + index]
             self._given = index + 1
-            if index in self._waiting:
-                return self._waiting.pop(index)
-            return self._batches[self.start + index]
+            return arrays
 
     def await_batch(self, index: int) -> None:
         """Wait until a batch was given, or can be at once. Its errors come here.
@@ -48,6 +47,9 @@ class Intake(keras.utils.PyDataset):  # type: ignore[misc]
             ContractError: a shard cannot be read; the message names it.
             WorkerError: workers died or were stuck at a shard, again and again.
         """
+        # Without the lock: who holds it may be reading ahead.
+        if index < self._given:
+            return
         with self._lock:
             if error := self._batches.error:
                 raise error

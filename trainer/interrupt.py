@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -48,9 +49,12 @@ class Interrupts:
             before = {number: signal.signal(number, self._catch) for number in _SIGNALS}
         except ValueError:
             before = {}
+        hook = sys.unraisablehook
+        sys.unraisablehook = lambda found: self._let_pass(found, hook)
         try:
             yield
         finally:
+            sys.unraisablehook = hook
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -59,8 +63,22 @@ class Interrupts:
         """Whether a step is under way."""
         return self._held
 
+    def check(self) -> None:
+        """End the run here, if a signal came.
+
+        Raises:
+            Interrupted: it did.
+        """
+        if self._pending:
+            raise Interrupted(self._pending)
+
     def hold(self) -> None:
-        """Begin a step, during which a signal is only noted."""
+        """Begin a step, during which a signal is only noted.
+
+        Raises:
+            Interrupted: one came before.
+        """
+        self.check()
         self._held = True
 
     def release(self) -> None:
@@ -70,11 +88,17 @@ class Interrupts:
             Interrupted: a signal came during the step.
         """
         self._held = False
-        if self._pending:
-            raise Interrupted(self._pending)
+        self.check()
 
     def _catch(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # Who presses Ctrl-C again does not want to wait.
         again, self._pending = self._pending, number
         if again or not self._held:
             raise Interrupted(number)
+
+    def _let_pass(
+        self, found: sys.UnraisableHookArgs, hook: Callable[[sys.UnraisableHookArgs], object]
+    ) -> None:
+        # Raised where Python can only print it, in a finaliser: then the next check raises it.
+        if not isinstance(found.exc_value, Interrupted):
+            hook(found)

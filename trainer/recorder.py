@@ -14,6 +14,7 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from shared.errors import ContractError
 from trainer.checkpoint import Array, Checkpoint, Checkpoints, Stored, Variable, form_of
+from trainer.dataset import say_on_stderr
 from trainer.intake import Intake
 from trainer.interrupt import Interrupts
 from trainer.journal import Journal
@@ -65,6 +66,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._saved = start.progress.position
         self._origin = origin
         self._checkpoints = checkpoints
+        self._begun_at = start.progress.position
         self._checkpoint = start.checkpoint
         self._journal = journal
         self._interrupts = interrupts
@@ -74,9 +76,13 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._since_s = time.monotonic()
 
     def watch(self, train: Intake, validate: Intake | None) -> None:
-        """Wait for the batches of these from now on."""
+        """Wait for the batches of these, in the next call of Keras."""
         self._train = train
         self._validate = validate
+        if self.progress.position != self._begun_at:
+            # Where the optimiser keeps moving averages, `fit` puts them in place of the weights at
+            # its end. So each call begins with the state as it was saved.
+            self._checkpoint = self._checkpoints.load(say_on_stderr)
 
     @property
     def is_done(self) -> bool:
@@ -92,14 +98,20 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Wait for the batch, then begin a step."""
         self._train.await_batch(batch)
-        self._interrupts.hold()
+        # The first step takes seconds, to be traced. There is nothing to save yet that a signal
+        # within it could spoil.
+        self._interrupts.check()
+        if self._saved != self.progress.position:
+            self._interrupts.hold()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Count the step, save the state every so many, and end here if a signal came."""
         done = self.progress.batch + 1
         self.progress = msgspec.structs.replace(self.progress, batch=done, metrics=dict(logs or {}))
         if batch + 1 == len(self._train):
-            return  # the epoch's last step ends with what Keras does next
+            # The last step of an epoch ends with what Keras does next.
+            self._interrupts.hold()
+            return
         if done % self._every == 0:
             self.save()
         self._interrupts.release()
@@ -112,6 +124,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Wait for the batch."""
+        self._interrupts.check()
         if self._validate is not None:
             self._validate.await_batch(batch)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from shared.durable import publish
 from shared.errors import ContractError, TargetError
 from shared.lock import LOCK_NAME
 from trainer.features import FeatureSpec
@@ -114,11 +115,18 @@ def prepare_target(out: Path) -> None:
 
 
 def save_run(run: Run, out: Path) -> None:
-    """Write `run.json`, whole or not at all."""
+    """Write `run.json`, whole or not at all.
+
+    Raises:
+        TargetError: it cannot be written.
+    """
     text = msgspec.json.format(msgspec.json.encode(run), indent=1)
     temporary = out / f".{RUN_NAME}.tmp"
-    temporary.write_bytes(text + b"\n")
-    temporary.replace(out / RUN_NAME)
+    try:
+        temporary.write_bytes(text + b"\n")
+        publish(temporary, out / RUN_NAME)
+    except OSError as error:
+        raise TargetError(out / RUN_NAME, found=error.strerror or str(error)) from None
 
 
 def load_run(path: Path) -> Run:

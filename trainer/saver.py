@@ -8,9 +8,9 @@ from pathlib import Path
 import keras
 import pyarrow as pa
 
+from shared.durable import publish
 from shared.errors import ModelError, TargetError
 from shared.layout import Side
-from trainer.checkpoint import publish
 from trainer.dataset import Dataset
 from trainer.encode import Encoder
 from trainer.export import export_model
@@ -37,6 +37,7 @@ class Saver:
             TargetError: the file cannot be written.
         """
         temporary = self.out / TEMPORARY_NAME
+        records = self._records()
         try:
             try:
                 export_model(self.core, self.spec).save(temporary)
@@ -46,7 +47,7 @@ class Saver:
                     found=str(error).strip(),
                     hint="give its custom classes a get_config",
                 ) from None
-            check_parity(temporary, self.core, Encoder(self.spec), self._records())
+            check_parity(temporary, self.core, Encoder(self.spec), records)
             # That of an earlier model: from here until it has a new one, the run is unfinished.
             (self.out / RUN_NAME).unlink(missing_ok=True)
             publish(temporary, self.out / MODEL_NAME)

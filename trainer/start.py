@@ -87,7 +87,7 @@ def find_start(config: FitConfig, origin: Origin, say: Callable[[str], None]) ->
         before = msgspec.structs.replace(before, options=options)
         progress = progress.extend(config.more_epochs or 0)
     differ = differences(before, origin)
-    if config.overwrite and (differ or not before.options["overwrite"]):
+    if config.overwrite and (differ or not before.options.get("overwrite")):
         return new
     if differ:
         raise TargetError(
