@@ -101,6 +101,15 @@ def scalars(run: Path) -> list[tuple[str, int, str, float]]:
 
 def assert_same(run: Path, undisturbed: Path) -> None:
     """Check that two runs have the same weights and history, bit by bit, and left no debris."""
+    assert_same_results(run, undisturbed)
+    assert sorted(p.name for p in run.iterdir()) == sorted(p.name for p in undisturbed.iterdir())
+    assert [p.name for p in (run / "checkpoints").iterdir()] == [
+        p.name for p in (undisturbed / "checkpoints").iterdir()
+    ]
+
+
+def assert_same_results(run: Path, undisturbed: Path) -> None:
+    """Check that two runs have the same weights and history, bit by bit."""
     import keras
 
     weights, expected = (
@@ -110,7 +119,3 @@ def assert_same(run: Path, undisturbed: Path) -> None:
     assert all(np.array_equal(*pair) for pair in zip(weights, expected, strict=True))
     assert (run / "history.csv").read_bytes() == (undisturbed / "history.csv").read_bytes()
     assert scalars(run) == scalars(undisturbed)
-    assert sorted(p.name for p in run.iterdir()) == sorted(p.name for p in undisturbed.iterdir())
-    assert [p.name for p in (run / "checkpoints").iterdir()] == [
-        p.name for p in (undisturbed / "checkpoints").iterdir()
-    ]

@@ -146,8 +146,8 @@ def test_what_would_give_another_result_is_refused_and_shown(home: Path) -> None
 
     told = fit(home, "unfinished", "--batch-size", 30, "--drop", "class", status=1)
     assert (
-        "unfinished: expected to go on with the run there, found --batch-size: 20 in the run, 30 "
-        "now; --drop: not given in the run, class now; give what it was made with, another --out"
+        "unfinished: expected the options and the data of the run that is there, found "
+        "--batch-size: 20 in the run, 30 now; --drop: not given in the run, class now; give what"
     ) in told
     other = [[f"{n}.5", "ab"[n % 2], str(n % 2)] for n in range(100)]
     write_dataset(home / "data/other", ["power", "class", "clear"], other)

@@ -136,16 +136,21 @@ class Checkpoints:
                 hint="see to it, then run the same command again: it goes on at the one before",
             ) from None
 
-    def load(self, say: Callable[[str], None]) -> Checkpoint | None:
-        """Read the last checkpoint that is whole; None if there is none at all.
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no checkpoint, not even a damaged one."""
+        return not self._list()
+
+    def load(self, say: Callable[[str], None]) -> Checkpoint:
+        """Read the last checkpoint that is whole.
 
         Damaged ones behind it are removed, and `say` tells so.
 
         Raises:
-            ContractError: all are damaged.
+            ContractError: there is none.
         """
         damaged: list[Path] = []
-        fault = ""
+        fault = "none"
         for path in reversed(self._list()):
             try:
                 found = _read(path)
@@ -157,14 +162,12 @@ class Checkpoints:
                 say(f"{bad}: damaged ({fault}), so the checkpoint before it is taken")
                 bad.unlink(missing_ok=True)
             return found
-        if damaged:
-            raise ContractError(
-                damaged[0],
-                expected="a whole checkpoint, here or in the one before",
-                found=fault,
-                hint="begin anew with --overwrite",
-            )
-        return None
+        raise ContractError(
+            damaged[0] if damaged else self._directory,
+            expected="a whole checkpoint, here or in the one before",
+            found=fault,
+            hint="begin anew with --overwrite",
+        )
 
     def prune(self, kept: int) -> None:
         """Remove all but the last ones, and what a killed run has left."""

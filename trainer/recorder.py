@@ -66,8 +66,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._saved = start.progress.position
         self._origin = origin
         self._checkpoints = checkpoints
-        self._begun_at = start.progress.position
-        self._checkpoint = start.checkpoint
+        self._is_new = start.is_new
         self._journal = journal
         self._interrupts = interrupts
         self._patience = patience
@@ -79,10 +78,9 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         """Wait for the batches of these, in the next call of Keras."""
         self._train = train
         self._validate = validate
-        if self.progress.position != self._begun_at:
-            # Where the optimiser keeps moving averages, `fit` puts them in place of the weights at
-            # its end. So each call begins with the state as it was saved.
-            self._checkpoint = self._checkpoints.load(say_on_stderr)
+        # A new run takes one call. Else every call begins with the state as it was saved: where the
+        # optimiser keeps moving averages, `fit` puts them in place of the weights at its end.
+        self._is_restored = self._is_new
 
     @property
     def is_done(self) -> bool:
@@ -162,10 +160,11 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._saved = self.progress.position
 
     def _restore(self) -> None:
-        """Put the state of the checkpoint into the model, once."""
-        if self._checkpoint is None:
+        """Put the state of the last checkpoint into the model, once in each call of Keras."""
+        if self._is_restored:
             return
-        found, self._checkpoint = self._checkpoint, None
+        self._is_restored = True
+        found = self._checkpoints.load(say_on_stderr)
         for variable, array in _restored(_variables(self.model), found.variables, found):
             variable.assign(array)
         if not self.progress.batch:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from shared.errors import ContractError, TargetError
-from trainer.checkpoint import Checkpoint, Checkpoints
+from trainer.checkpoint import Checkpoints
 from trainer.config import FitConfig
 from trainer.origin import Origin, differences, option_differences, options_of
 from trainer.progress import Progress
@@ -17,15 +18,10 @@ from trainer.rundir import CHECKPOINTS_NAME, RUN_NAME, load_run
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """A position, and the state there.
-
-    Attributes:
-        progress: the position.
-        checkpoint: the state; None where there is none yet.
-    """
+    """A position, and whether its state is that of the last checkpoint, or a new model's."""
 
     progress: Progress
-    checkpoint: Checkpoint | None = None
+    is_new: bool
 
 
 def check_finished(config: FitConfig) -> None:
@@ -36,13 +32,14 @@ def check_finished(config: FitConfig) -> None:
     """
     if config.overwrite or config.more_epochs or not (config.out / RUN_NAME).exists():
         return
-    now = options_of(config) | {"more_epochs": None}
-    before = load_run(config.out).options | {"more_epochs": None}
-    differ = "".join(f", with {found}" for found in option_differences(before, now))
+    differ: list[str] = []
+    with contextlib.suppress(ContractError):
+        before = load_run(config.out).options | {"more_epochs": None}
+        differ = option_differences(before, options_of(config))
     raise TargetError(
         config.out,
         expected="a new directory",
-        found=f"a finished run{differ}",
+        found="".join(["a finished run", *(f", with {text}" for text in differ)]),
         hint="give another --out, --more-epochs to go on with it, or --overwrite",
     )
 
@@ -62,38 +59,40 @@ def find_start(config: FitConfig, origin: Origin, say: Callable[[str], None]) ->
         TargetError: there is the run of another command, or nothing to go on with.
         ContractError: the state is damaged.
     """
-    new = Start(progress=Progress(until=config.epochs))
-    finished = load_run(config.out) if (config.out / RUN_NAME).exists() else None
-    if finished and config.overwrite:
+    new = Start(progress=Progress(until=config.epochs), is_new=True)
+    checkpoints = Checkpoints(config.out / CHECKPOINTS_NAME)
+    is_finished = (config.out / RUN_NAME).exists()
+    if config.overwrite and is_finished:
         return new
-    try:
-        checkpoint = Checkpoints(config.out / CHECKPOINTS_NAME).load(say)
-    except ContractError:
-        if config.overwrite:
-            return new
-        raise
-    if checkpoint is None:
+    if checkpoints.is_empty:
         if config.more_epochs:
             raise TargetError(
                 config.out,
                 expected="a finished run, with the state at its end, for --more-epochs",
-                found=f"no {CHECKPOINTS_NAME} in it" if finished else "none",
+                found=f"no {CHECKPOINTS_NAME} in it" if is_finished else "none",
             )
         return new
+    try:
+        checkpoint = checkpoints.load(say)
+    except ContractError:
+        if config.overwrite:
+            return new
+        raise
     progress, before = checkpoint.progress, checkpoint.origin
-    # Else it is one that was cut off, be it with some more epochs of its own.
-    if ended := finished is not None and progress.since < finished.epochs:
+    # Else it was cut off, be it in some more epochs that had begun behind the end.
+    is_at_end = is_finished and progress.since < load_run(config.out).epochs
+    if is_at_end and config.more_epochs:
+        progress = progress.extend(config.more_epochs)
         options = before.options | {"more_epochs": config.more_epochs}
         before = msgspec.structs.replace(before, options=options)
-        progress = progress.extend(config.more_epochs or 0)
     differ = differences(before, origin)
     if config.overwrite and (differ or not before.options.get("overwrite")):
         return new
     if differ:
         raise TargetError(
             config.out,
-            expected="to go on with the finished run" if ended else "to go on with the run there",
+            expected="the options and the data of the run that is there",
             found="; ".join(differ),
             hint="give what it was made with, another --out, or --overwrite to begin anew",
         )
-    return Start(progress=progress, checkpoint=checkpoint)
+    return Start(progress=progress, is_new=False)

@@ -62,7 +62,7 @@ def train(
     _make_deterministic(config.seed)
     core = load_model_function(config.model, spec) if config.model else build_model(spec)
     saver = Saver(core, spec, dataset, config.out)
-    if start.checkpoint is None:
+    if start.is_new:
         prepare_target(config.out)
         # Now, too: that a model of one's own cannot be saved must not be found out after hours.
         saver.save()
@@ -73,9 +73,10 @@ def train(
         f"{core.count_params():,} weights"
     )
     progress = start.progress
-    if start.checkpoint and progress.is_done(config.patience):
+    if progress.is_done(config.patience):
         say(f"{config.out}: goes on with the saving of the model")
-        for weight, value in restore_best(core, start.checkpoint):
+        checkpoint = Checkpoints(config.out / CHECKPOINTS_NAME).load(say)
+        for weight, value in restore_best(core, checkpoint):
             weight.assign(value)
     else:
         progress = _fit(core, spec, dataset, config, start, interrupts, say)
@@ -151,7 +152,7 @@ def _fit(
             steps=(progress.until - progress.since) * len(train),
             before=progress.since * len(train),
         )
-    if start.checkpoint:
+    if not start.is_new:
         build_state(core, spec)
     journal = Journal(config.out, progress.rows)
     recorder = Recorder(
@@ -166,7 +167,7 @@ def _fit(
     )
     with contextlib.closing(train), contextlib.closing(journal):
         try:
-            if start.checkpoint:
+            if not start.is_new:
                 say(f"{config.out}: goes on at {progress.spell(len(train))}")
             run_epochs(core, train, validate, recorder, records=dataset.count(Side.TRAIN), say=say)
         except (Interrupted, Exception) as error:
