@@ -133,7 +133,7 @@ class Checkpoints:
                 path,
                 expected="to write a checkpoint",
                 found=error.strerror or str(error),
-                hint="see to it, then run the same command again: it goes on at the one before",
+                hint="see to it, then run the same command again: it goes on after the one before",
             ) from None
 
     @property

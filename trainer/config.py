@@ -61,7 +61,7 @@ class FitConfig:
     # While the learning rate is high, the validation loss jumps: the best epochs come late.
     patience: int = 10
     missing: Missing = "indicator"
-    # A checkpoint takes as long as two steps or three.
+    # One takes as long as two steps.
     checkpoint_every: int = 1000
     more_epochs: int | None = None
     overwrite: bool = False

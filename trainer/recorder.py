@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 
 import keras
 import msgspec
@@ -13,7 +14,7 @@ import numpy as np
 from keras.src.random.seed_generator import global_seed_generator
 
 from shared.errors import ContractError
-from trainer.checkpoint import Array, Checkpoint, Checkpoints, Stored, Variable, form_of
+from trainer.checkpoint import Array, Checkpoint, Checkpoints, Form, Stored, Variable, form_of
 from trainer.dataset import say_on_stderr
 from trainer.intake import Intake
 from trainer.interrupt import Interrupts
@@ -195,23 +196,22 @@ def _variables(core: keras.Model) -> list[Variable]:
 def _restored(
     variables: Sequence[Variable], stored: Sequence[Stored], checkpoint: Checkpoint
 ) -> list[tuple[Variable, Array]]:
-    wanted, found = ([form_of(v) for v in variables], [array.form for array in stored])
-    if wanted != found:
-        differ = [(w, f) for w, f in zip(wanted, found, strict=False) if w != f]
-        raise ContractError(
-            checkpoint.path,
-            expected="the variables of this model, "
-            + (
-                f"{differ[0][0].dtype} of shape {differ[0][0].shape}"
-                if differ
-                else f"{len(wanted)}"
-            ),
-            found=f"{differ[0][1].dtype} of shape {differ[0][1].shape}"
-            if differ
-            else f"{len(found)}",
-            hint="the code of --model has changed: undo that, or begin anew with --overwrite",
-        )
+    for variable, array in zip_longest(variables, stored):
+        wanted = None if variable is None else form_of(variable)
+        found = None if array is None else array.form
+        if wanted != found:
+            raise ContractError(
+                checkpoint.path,
+                expected=f"the variables of this model, {_spell(wanted)}",
+                found=_spell(found),
+                hint="the code of --model has changed: undo that, or remove "
+                f"{checkpoint.path.parent} to begin anew",
+            )
     return [
         (variable, np.frombuffer(array.data, variable.dtype).reshape(array.form.shape))
         for variable, array in zip(variables, stored, strict=True)
     ]
+
+
+def _spell(form: Form | None) -> str:
+    return "no further one" if form is None else f"{form.dtype} of shape {form.shape}"
