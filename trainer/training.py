@@ -133,6 +133,10 @@ def _fit(
         workers=config.workers,
         max_queue_size=config.max_queue_size,
         seed=config.seed,
+        shuffle_window=config.shuffle_window,
+        cache=config.cache,
+        cache_bytes=config.cache_bytes,
+        say=say,
     )
     validate = None
     if dataset.shards[Side.VALIDATE]:
@@ -143,7 +147,10 @@ def _fit(
             batch_size=config.batch_size,
             max_queue_size=config.max_queue_size,
             shuffle=False,
+            cache=config.cache,
+            cache_bytes=config.cache_bytes,
             feed=train.feed,
+            say=say,
         )
     if not core.compiled:
         steps = config.epochs * len(train)
@@ -174,6 +181,8 @@ def _fit(
         raise
     finally:
         train.close()
+        if validate:
+            validate.close()
 
 
 def _restore_best(core: keras.Model, history: dict[str, list[float]], weights: Path) -> int:
