@@ -235,6 +235,29 @@ def test_keras_fits_with_the_same_workers_in_every_epoch_and_for_validation(
     assert alive(epochs.pids[0]) == []
 
 
+def test_a_short_last_batch_does_not_make_keras_trace_again(dataset: Path, feed: Feed) -> None:
+    traced = []
+
+    class Traced(keras.Sequential):  # type: ignore[misc]
+        def train_step(self, data: object) -> object:
+            traced.append("train")
+            return super().train_step(data)
+
+        def test_step(self, data: object) -> object:
+            traced.append("test")
+            return super().test_step(data)
+
+    # The last of 8 batches has 3 records, the last of 2 has 9.
+    train = CSVSequence(dataset, spec=feed.spec, batch_size=16, feed=feed, cache="off")
+    validate = CSVSequence(
+        dataset, spec=feed.spec, side="validate", batch_size=16, feed=feed, cache="off"
+    )
+    model = Traced([keras.Input((1,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    model.fit(train, validation_data=validate, epochs=2, verbose=0)
+    assert sorted(traced) == ["test", "train"]
+
+
 def test_steps_per_epoch_go_through_all_records_before_any_comes_again(
     dataset: Path, feed: Feed
 ) -> None:

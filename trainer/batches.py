@@ -29,7 +29,11 @@ class Part(NamedTuple):
 
 
 class BatchPlan:
-    """The order of an epoch, and its batches. Every record is in exactly one batch."""
+    """The order of an epoch, and its batches. Every record is in exactly one batch.
+
+    Attributes:
+        batch_size: number of records in every batch but the last.
+    """
 
     def __init__(
         self, shard_records: Int64, *, batch_size: int | None, window: int, seed: int | None
@@ -55,7 +59,7 @@ class BatchPlan:
         self._total = int(shard_records.sum())
         # In a window of all records, eight bytes for each would be a lot.
         self._row_type = np.uint32 if self._total < 1 << 32 else np.int64
-        self._batch_size = batch_size or int(shard_records.max(initial=1))
+        self.batch_size = batch_size or int(shard_records.max(initial=1))
         # Without an order to draw, a wider window would only keep more shards in memory.
         self._window = 1 if seed is None else window
         self._seed = seed
@@ -77,7 +81,7 @@ class BatchPlan:
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return -(-self._total // self._batch_size)
+        return -(-self._total // self.batch_size)
 
     def parts(self, batch: int) -> list[Part]:
         """Return what a batch takes of which windows, in its order.
@@ -87,8 +91,8 @@ class BatchPlan:
         """
         if not 0 <= batch < len(self):
             raise IndexError(f"batch {batch} of {len(self)}")
-        start = batch * self._batch_size
-        stop = min(start + self._batch_size, self._total)
+        start = batch * self.batch_size
+        stop = min(start + self.batch_size, self._total)
         parts = []
         # `right`: the first window that ends behind `start`, so that empty ones are passed over.
         number = int(np.searchsorted(self._ends, start, side="right"))
@@ -109,7 +113,7 @@ class BatchPlan:
     def ahead(self, number: int, batches: int) -> list[int]:
         """Return the shards that follow a window: one window of them, or more for `batches`."""
         first = (number + 1) * self._window
-        record = int(self._ends[number]) + batches * self._batch_size
+        record = int(self._ends[number]) + batches * self.batch_size
         last = int(np.searchsorted(self._ends, record)) + 1 if batches else number + 1
         return [int(shard) for shard in self._shards[first : (last + 1) * self._window]]
 

@@ -64,16 +64,12 @@ class Keeper:
         self.look()
 
     @property
-    def is_ready(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether all records come from the cache."""
-        if self._writer is not None:
-            with self._giving_up():
-                if self._writer.is_done:
-                    self.look()
         return self._cache is not None
 
     def look(self) -> None:
-        """Use the cache if it has become complete, by this run's doing or another's."""
+        """Use the cache if it is complete, by this run's doing or another's."""
         if self._cache is not None:
             return
         for place in self._places:
@@ -90,6 +86,13 @@ class Keeper:
             with contextlib.suppress(OSError):
                 os.utime(path / CONTENTS_NAME)
             return
+
+    def look_at_writer(self) -> None:
+        """Use the cache if this run has just completed it."""
+        if self._writer is not None:
+            with self._giving_up():
+                if self._writer.is_done:
+                    self.look()
 
     def take(self, rows: Rows) -> Batch | None:
         """Return records, shape (B,), if the cache has them; the arrays belong to the caller."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
@@ -54,6 +55,10 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
     Attributes:
         spec: what X and Y are made of.
         feed: the worker processes; a second sequence of the same spec can be given them.
+        records: number of records in an epoch.
+        batch_size: number of records in every batch but the last.
+        asked_s, handed_s: when each batch of the epoch was asked for and handed over, the last
+            time, by `time.monotonic`; shape (number of batches,).
         error: the last expected failure. Keras raises it from `fit` in a wrapping of its own, so
             that who calls `fit` may want to raise this one instead.
     """
@@ -157,6 +162,8 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             say=say,
         )
         self._reader = WindowReader(self._plan, self._shards, self.feed, self._keeper.put)
+        self.records = int(records.sum())
+        self.batch_size = self._plan.batch_size
         self._lock = threading.Lock()
         self._in_epoch = False
         self.epoch = 0
@@ -174,14 +181,18 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             WorkerError: workers died or were stuck at a shard, again and again.
         """
         try:
+            asked_s = time.monotonic()
             with self._lock:
-                batch = self._read(self._batch(index))
+                number = self._batch(index)
+                batch = self._read(number)
         except ShardfitError as error:
             self.error = error
             raise
+        arrays: Arrays = batch.x, batch.y
         if self._is_weighted:
-            return batch.x, batch.y, weigh(batch.y, self.spec.label)
-        return batch.x, batch.y
+            arrays = *batch, weigh(batch.y, self.spec.label)
+        self.asked_s[number], self.handed_s[number] = asked_s, time.monotonic()
+        return arrays
 
     def on_epoch_begin(self) -> None:
         """Note that an epoch begins; Keras calls this."""
@@ -208,6 +219,11 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         with self._lock:
             self._begin(epoch)
 
+    @property
+    def is_cached(self) -> bool:
+        """Whether the batches come from a cache."""
+        return self._keeper.is_complete
+
     def shard_of(self, batch: int) -> str:
         """Return the path of a shard of a batch of this epoch, and how many more, for messages."""
         first, *others = self._plan.shards(batch)
@@ -225,6 +241,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         self._reader.forget()
         self._keeper.look()
         self._is_given = np.zeros(len(self), np.bool_)
+        self.asked_s, self.handed_s = np.zeros(len(self)), np.zeros(len(self))
         # The batch that each of Keras's indices stands for, and how many have been asked for.
         self._batch_of = np.full(len(self), -1, np.int64)
         self._asked = 0
@@ -245,10 +262,13 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         # Only for who takes one batch after the other it is known what comes next.
         ahead = self.max_queue_size if batch in (0, self._last + 1) else 0
         self._last = batch
-        found = self._keeper.take(self._plan.rows(batch)) if self._keeper.is_ready else None
+        found = None
+        if self._keeper.is_complete:
+            found = self._keeper.take(self._plan.rows(batch))
         if found is None:
             found = self._reader.read(batch, ahead=ahead)
-            if self._keeper.is_ready:
+            self._keeper.look_at_writer()
+            if self._keeper.is_complete:
                 # In the middle of an epoch: the order stays the same.
                 self._reader.forget()
         self._is_given[batch] = True

@@ -41,6 +41,8 @@ def print_summary(run: Run, out: Path) -> None:
     table.add_row("trained on", f"{records}, {epochs}")
     rate = run.records * run.epochs / max(run.seconds, 1e-9)
     table.add_row("in", f"{run.seconds:,.1f} s ({rate:,.0f} records/s, validation included)")
+    advice = f": {run.advice}" * bool(run.advice)
+    table.add_row("waiting", f"{run.wait_fraction:.0%} of the time, for data{advice}")
     table.add_row("peak memory", f"{run.peak_memory_bytes / 2**20:,.0f} MiB")
     prefix = "val_" if run.validation_records else ""
     side = f"{run.validation_records:,} validation records" if prefix else "training records"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pyarrow as pa
 
 from shared.errors import ModelError
 from shared.layout import Side
-from trainer.callbacks import EpochLines, make_callbacks
+from trainer.callbacks import make_callbacks
 from trainer.config import FitConfig
 from trainer.dataset import Dataset
 from trainer.encode import Encoder
@@ -25,6 +24,7 @@ from trainer.features import FeatureSpec
 from trainer.memory import peak_memory_bytes
 from trainer.model import build_model, compile_model, load_model_function
 from trainer.parity import check_parity
+from trainer.progress import Progress, WaitMeter, advise
 from trainer.read import read_records
 from trainer.rundir import BEST_NAME, MODEL_NAME, TEMPORARY_NAME, Run, prepare_target
 from trainer.sequence import CSVSequence
@@ -62,7 +62,7 @@ def train(spec: FeatureSpec, dataset: Dataset, config: FitConfig, say: Say) -> R
         f"{core.count_params():,} weights"
     )
     started_s = time.monotonic()
-    history, peak_bytes = _fit(core, spec, dataset, config, say)
+    history, peak_bytes, meter = _fit(core, spec, dataset, config, say)
     seconds = time.monotonic() - started_s
     best = _restore_best(core, history, config.out / BEST_NAME)
     saver.save()
@@ -78,6 +78,8 @@ def train(spec: FeatureSpec, dataset: Dataset, config: FitConfig, say: Say) -> R
         best_epoch=best + 1,
         metrics={name: values[best] for name, values in history.items()},
         seconds=seconds,
+        wait_fraction=meter.fraction,
+        advice=advise(meter, workers=config.workers, cache=config.cache),
         peak_memory_bytes=peak_bytes,
         versions=_versions(),
     )
@@ -124,8 +126,8 @@ class _Saver:
 
 def _fit(
     core: keras.Model, spec: FeatureSpec, dataset: Dataset, config: FitConfig, say: Say
-) -> tuple[dict[str, list[float]], int]:
-    """Train; return the metrics of each epoch, and the most memory it took, in bytes."""
+) -> tuple[dict[str, list[float]], int, WaitMeter]:
+    """Train; return the metrics of each epoch, the most memory it took, and the waiting."""
     train = CSVSequence(
         dataset,
         spec=spec,
@@ -161,9 +163,8 @@ def _fit(
         patience=config.patience,
         shard_of=train.shard_of,
     )
-    at_terminal = sys.stdout.isatty()
-    if not at_terminal:
-        callbacks.append(EpochLines(say, epochs=config.epochs, records=dataset.count(Side.TRAIN)))
+    meter = WaitMeter(train)
+    callbacks += [meter, Progress(say, train, meter, epochs=config.epochs)]
     try:
         history = core.fit(
             train,
@@ -171,9 +172,9 @@ def _fit(
             epochs=config.epochs,
             shuffle=False,  # the sequence does it
             callbacks=callbacks,
-            verbose=1 if at_terminal else 0,
+            verbose=0,
         )
-        return dict(history.history), peak_memory_bytes(train.feed.pids)
+        return dict(history.history), peak_memory_bytes(train.feed.pids), meter
     except Exception:
         # TensorFlow wraps what a sequence raises in an error of its own.
         if error := train.error or (validate and validate.error):
