@@ -6,7 +6,7 @@ Shapes: B records, F features, C classes, N numbers (see `trainer.features`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import farmhash
 import numpy as np
@@ -22,6 +22,7 @@ from trainer.read import column_types, misfit, read_records
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
+Int = npt.NDArray[np.integer[Any]]
 Bool = npt.NDArray[np.bool_]
 
 DAY_S = 86_400
@@ -61,8 +62,9 @@ class Encoder:
         self._mean = np.array([f.mean for f in numbers], np.float64)[:, np.newaxis]
         self._std = np.array([f.std for f in numbers], np.float64)[:, np.newaxis]
         self._indicated = [i for i, f in enumerate(numbers) if f.indicator]
+        # Nothing is equal to the null at 1, the place of the unknown.
         self._vocabularies = {
-            f.column: pa.array(["", *f.values])
+            f.column: pa.array(["", None, *f.values], pa.string())
             for f in spec.categorical
             if isinstance(f, Vocabulary)
         }
@@ -108,13 +110,11 @@ class Encoder:
         numbers /= self._std
         return numbers, missing
 
-    def _encode_category(self, feature: Vocabulary | Hashed, text: pa.StringArray) -> Int64:
+    def _encode_category(self, feature: Vocabulary | Hashed, text: pa.StringArray) -> Int:
         if isinstance(feature, Hashed):
             return _hash_texts(text, feature.bins)
-        found = pc.index_in(text, value_set=self._vocabularies[feature.column]).fill_null(-1)
-        index: Int64 = found.to_numpy().astype(np.int64) + 1
-        # So far 0 is unknown and 1 missing; a `Vocabulary` has them the other way round.
-        index[index < 2] ^= 1
+        found = pc.index_in(text, value_set=self._vocabularies[feature.column])
+        index: Int = found.fill_null(1).to_numpy()
         return index
 
     def encode_label(self, column: pa.ChunkedArray) -> Float32:
