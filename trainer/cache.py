@@ -35,11 +35,11 @@ X_NAME = "x.npy"
 Y_NAME = "y.npy"
 CONTENTS_NAME = "cache.json"
 
-# Mapped files count as memory of the process, although the system may take it back at any time. So
-# from time to time the mapping is emptied, which costs a fault for each 64 KiB that is used again.
+# Mapped pages count as memory of the process, although the system may take them back at any time.
+# So the mapping is emptied when it has grown to this, of each side. That costs a fault, 2 µs, for
+# each block that is used again; a block is what Linux maps where one record is touched.
 _MAPPED_BYTES = 256 << 20
-# What the system maps at most where one record is touched.
-_FAULT_BYTES = 64 << 10
+_BLOCK_BYTES = 64 << 10
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +117,8 @@ class Cache:
         self._y_map, self._y = _map(path / Y_NAME, y_shape)
         # Shards whose checksum was not yet proved in this run.
         self._unproved = np.ones(len(shards), np.bool_)
-        self._touched_bytes = 0
+        self._row_bytes = self._x.nbytes // max(len(self._x), 1)
+        self._is_mapped = np.zeros(self._x.nbytes // _BLOCK_BYTES + 1, np.bool_)
 
     def take(self, rows: Rows) -> Batch:
         """Return records by their numbers, shape (B,); the arrays belong to the caller.
@@ -133,7 +134,8 @@ class Cache:
                 if self._unproved[shard]:
                     self._prove(int(shard))
         batch = Batch(self._x.take(rows, axis=0), self._y.take(rows, axis=0))
-        self._limit_mapped(len(rows))
+        if self._x.nbytes > _MAPPED_BYTES:
+            self._limit_mapped(rows)
         return batch
 
     def _prove(self, shard: int) -> None:
@@ -146,12 +148,14 @@ class Cache:
                 found="another one",
             )
         self._unproved[shard] = False
-        self._limit_mapped(0, (end - first) * self._x.itemsize * self._x.shape[1])
+        if self._x.nbytes > _MAPPED_BYTES:
+            self._limit_mapped(np.arange(first, end))
 
-    def _limit_mapped(self, faults: int, more_bytes: int = 0) -> None:
-        self._touched_bytes += faults * _FAULT_BYTES + more_bytes
-        if self._touched_bytes > _MAPPED_BYTES < self._x.nbytes:
-            self._touched_bytes = 0
+    def _limit_mapped(self, rows: Rows) -> None:
+        """Note that records were touched, and empty the mapping if it has become large."""
+        self._is_mapped[rows.astype(np.int64) * self._row_bytes // _BLOCK_BYTES] = True
+        if np.count_nonzero(self._is_mapped) * _BLOCK_BYTES > _MAPPED_BYTES:
+            self._is_mapped[:] = False
             self._x_map.madvise(mmap.MADV_DONTNEED)
             self._y_map.madvise(mmap.MADV_DONTNEED)
 
