@@ -20,6 +20,16 @@ Rows = npt.NDArray[np.integer[Any]]
 Drawn = TypeVar("Drawn")
 
 
+# Figures in docs/decisions.md. The window that is read next may take as much again.
+_WINDOW = 64
+_WINDOW_BYTES = 128 << 20
+
+
+def default_window(shard_bytes: int) -> int:
+    """Return how many shards to mix, if the arrays of each take so many bytes."""
+    return max(1, min(_WINDOW, _WINDOW_BYTES // max(shard_bytes, 1)))
+
+
 class Part(NamedTuple):
     """Some of the records of a window, in their order: `start <= place < stop`."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from shared.errors import ConfigError, ContractError, ShardfitError
 from shared.layout import Side
-from trainer.batches import BatchPlan
+from trainer.batches import BatchPlan, default_window
 from trainer.dataset import Dataset, open_dataset, say_on_stderr
 from trainer.encode import Batch, Float32, weigh
 from trainer.features import FeatureSpec, Missing, derive_features
@@ -27,10 +27,6 @@ from trainer.window import WindowReader
 
 # Exit functions run before the interpreter is torn down.
 atexit.register(let_go_of_iterators)
-
-# Shards that are mixed, if they are not too large. See docs/decisions.md.
-_WINDOW = 64
-_WINDOW_BYTES = 128 << 20
 
 Arrays = tuple[Float32, Float32] | tuple[Float32, Float32, Float32]
 
@@ -145,7 +141,8 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         self._is_shuffled = shuffle
         records = np.array([shard.records for shard in self._shards], np.int64)
         if shuffle_window is None:
-            shuffle_window = _default_window(int(records.max()), spec)
+            width = spec.width + spec.label.outputs
+            shuffle_window = default_window(4 * width * int(records.max()))
         self._plan = BatchPlan(
             records,
             batch_size=batch_size,
@@ -226,7 +223,8 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
 
     def shard_of(self, batch: int) -> str:
         """Return the path of a shard of a batch of this epoch, and how many more, for messages."""
-        first, *others = self._plan.shards(batch)
+        with self._lock:
+            first, *others = self._plan.shards(batch)
         more = f" and {len(others)} more" * bool(others)
         return self._shards[first].path + more
 
@@ -273,11 +271,6 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
                 self._reader.forget()
         self._is_given[batch] = True
         return found
-
-
-def _default_window(shard_records: int, spec: FeatureSpec) -> int:
-    shard_bytes = 4 * shard_records * (spec.width + spec.label.outputs)
-    return max(1, min(_WINDOW, _WINDOW_BYTES // max(shard_bytes, 1)))
 
 
 def _shards_of(dataset: Dataset, side: Side | str) -> Sequence[Shard]:

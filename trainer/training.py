@@ -23,8 +23,8 @@ from trainer.export import export_model, exported_names
 from trainer.features import FeatureSpec
 from trainer.memory import peak_memory_bytes
 from trainer.model import build_model, compile_model, load_model_function
+from trainer.pace import PaceLine, WaitMeter, advise
 from trainer.parity import check_parity
-from trainer.progress import Progress, WaitMeter, advise
 from trainer.read import read_records
 from trainer.rundir import BEST_NAME, MODEL_NAME, TEMPORARY_NAME, Run, prepare_target
 from trainer.sequence import CSVSequence
@@ -164,7 +164,7 @@ def _fit(
         shard_of=train.shard_of,
     )
     meter = WaitMeter(train)
-    callbacks += [meter, Progress(say, train, meter, epochs=config.epochs)]
+    callbacks += [meter, PaceLine(say, train, meter, epochs=config.epochs)]
     try:
         history = core.fit(
             train,

@@ -33,10 +33,11 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
         shards_waited_s: and how much of that while shards were read.
     """
 
-    def __init__(self, sequence: CSVSequence) -> None:
-        """Prepare for the sequence that is to be trained on."""
+    def __init__(self, sequence: CSVSequence, first: int = 0) -> None:
+        """Prepare for the sequence that is trained on, from the batch `first` of an epoch on."""
         super().__init__()
         self._sequence = sequence
+        self._first = first
         self.seconds = self.waited_s = self.shards_waited_s = 0.0
         self._since_s = 0.0
 
@@ -52,8 +53,9 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Add what this step waited."""
         now_s = time.monotonic()
-        from_s = max(self._since_s, self._sequence.asked_s[batch])
-        waited_s = float(max(0.0, self._sequence.handed_s[batch] - from_s))
+        number = self._first + batch
+        from_s = max(self._since_s, self._sequence.asked_s[number])
+        waited_s = float(max(0.0, self._sequence.handed_s[number] - from_s))
         self.seconds += now_s - self._since_s
         self.waited_s += waited_s
         if not self._sequence.is_cached:
@@ -61,7 +63,7 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
         self._since_s = now_s
 
 
-class Progress(keras.callbacks.Callback):  # type: ignore[misc]
+class PaceLine(keras.callbacks.Callback):  # type: ignore[misc]
     """Says one line an epoch; at a terminal, the line also shows how far the epoch is."""
 
     def __init__(

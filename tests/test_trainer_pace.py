@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from feeding import write_numbered
 
-from trainer.progress import Progress, WaitMeter, advise
+from trainer.pace import PaceLine, WaitMeter, advise
 from trainer.sequence import CSVSequence
 
 
@@ -25,18 +25,18 @@ def train(
     sequence: CSVSequence, meter: WaitMeter, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Go through an epoch by a clock of its own, in seconds from its begin."""
-    progress = Progress(said.append, sequence, meter, epochs=1)
+    line = PaceLine(said.append, sequence, meter, epochs=1)
     clock = iter((0.0, 0.0, 2.0, 3.0, 5.0, 8.0, 8.0))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     # The first was asked for late and waited for; the second was there before it was needed; the
     # third came one second late, the fourth two.
     sequence.asked_s = np.array([0.5, 0.9, 1.0, 4.0])
     sequence.handed_s = np.array([1.0, 1.0, 4.0, 7.0])
-    for callback in (meter, progress):
+    for callback in (meter, line):
         callback.on_epoch_begin(0)
     for batch in range(4):
         meter.on_train_batch_end(batch)
-    progress.on_epoch_end(0, {"loss": 0.25})
+    line.on_epoch_end(0, {"loss": 0.25})
 
 
 def test_a_step_waits_from_the_end_of_the_one_before_until_its_batch_is_there(
