@@ -6,10 +6,10 @@ The only part of the scan that must go in order. It costs microseconds a piece.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
+from sharder.encoding import Encoding
 from sharder.scan import CR, DELIMITER, LF, QUOTE, Positions, Scan, line_ends, structural_quotes
 from shared.errors import SourceError
 
@@ -27,7 +27,6 @@ class Alignment:
         opens: whether a quote would be structural next.
         records: number of records that ended so far, blank lines not counted.
         first_record: how many of them are of earlier sources.
-        offset: of the tail in its source, bytes.
         lines: number of line ends before the tail in its source, those inside quotes counted too.
     """
 
@@ -39,28 +38,29 @@ class Alignment:
     opens: bool = True
     records: int = 0
     first_record: int = 0
-    offset: int = 0
     lines: int = 0
 
 
-def begin(*, offset: int = 0, lines: int = 0, records: int = 0) -> Alignment:
+def begin(*, lines: int = 0, records: int = 0) -> Alignment:
     """Return the state before a piece that begins with a record."""
     return Alignment(
         ends=np.empty(0, np.int32),
-        offset=offset,
         lines=lines,
         records=records,
         first_record=max(records, 0),
     )
 
 
-def align(scan: Scan, before: Alignment, *, source: Path, max_record_bytes: int) -> Alignment:
+def align(
+    scan: Scan, before: Alignment, *, source: str, encoding: Encoding, max_record_bytes: int
+) -> Alignment:
     """Say where the records of a piece end.
 
     Args:
         scan: of the piece.
         before: alignment of the piece before it.
         source: named in errors.
+        encoding: of the source, whose bytes errors count.
         max_record_bytes: bound of a record, and so of the memory that a stray quote can take.
 
     Raises:
@@ -101,14 +101,15 @@ def align(scan: Scan, before: Alignment, *, source: Path, max_record_bytes: int)
         after = replace(
             after,
             records=before.records + _count_records(data, ends, before.tail),
-            offset=before.offset + len(before.tail) + end,
             lines=before.lines + lines,
         )
-    if len(after.tail) > max_record_bytes:
-        raise too_long(_tail_place(source, after), max_record_bytes)
-    if scan.last and after.inside:
+    if len(after.tail) > max_record_bytes or (scan.last and after.inside):
+        offset = source_offset(scan, before.tail, end if len(ends) else -len(before.tail), encoding)
+        where = place(source, after.records - after.first_record, after.lines, offset)
+        if len(after.tail) > max_record_bytes:
+            raise too_long(where, max_record_bytes)
         raise SourceError(
-            _tail_place(source, after),
+            where,
             expected="a quote that closes the one opened here",
             found="the end of the file",
             hint="close the quote, or double it if it is part of the text",
@@ -134,14 +135,26 @@ def _count_records(data: bytes, ends: Positions, tail: bytes) -> int:
     return len(ends) - blank
 
 
-def place(source: Path, record: int, line: int, offset: int) -> str:
+def place(source: str, record: int, line: int, offset: int) -> str:
     """Name the place of a record: its number and line (both from 1), and its byte (from 0)."""
     name = "header" if record < 0 else f"record {record + 1}"
     return f"{source}: {name} (line {line + 1}, byte {offset})"
 
 
-def _tail_place(source: Path, at: Alignment) -> str:
-    return place(source, at.records - at.first_record, at.lines, at.offset)
+def source_offset(scan: Scan, tail: bytes, position: int, encoding: Encoding) -> int:
+    """Return where a byte stands in its source.
+
+    Args:
+        scan: of a piece.
+        tail: what is before it of its first record.
+        position: of the byte in the piece, counted from behind the tail.
+        encoding: of the source.
+    """
+    if encoding.is_searchable:
+        return scan.offset + position
+    before = encoding.source_bytes(tail)
+    own = encoding.source_bytes(tail + scan.data[: max(position, 0)])
+    return scan.offset + (len(own) if position >= 0 else 0) - len(before)
 
 
 def too_long(where: str, max_record_bytes: int) -> SourceError:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sharder.codec import AUTO, codec_name
 from shared.errors import ConfigError
 from shared.layout import Side
 
@@ -17,7 +18,8 @@ class SplitConfig:
     """Options of `sharder split`; the command line builds it, and so may a script.
 
     Attributes:
-        sources: CSV files with the same header, read in this order as one table.
+        sources: CSVs with the same header, read in this order as one table: files, `-` for stdin,
+            URLs that fsspec reads, and patterns of these.
         out: directory that gets the dataset.
         name: of the dataset, and so of its directory in `out`.
         rows_per_shard: records in every shard but the last of a side.
@@ -30,10 +32,11 @@ class SplitConfig:
             where there is none.
         max_rejected: share of bad records above which the run fails.
         max_record_bytes: longest record; a longer one is a quote that nobody closed.
+        encoding: of the sources, by any name that Python has for it, or "auto".
         overwrite: whether to replace an existing dataset, once the new one is complete.
     """
 
-    sources: tuple[Path, ...]
+    sources: tuple[str | Path, ...]
     out: Path
     name: str = "log_quest"
     rows_per_shard: int = 1000
@@ -44,6 +47,7 @@ class SplitConfig:
     profile: bool = True
     max_rejected: float = 0.01
     max_record_bytes: int = 16 * MIB
+    encoding: str = "utf-8"
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -56,6 +60,7 @@ class SplitConfig:
         _check("--workers", self.workers, 1, 1024)
         _check("--max-rejected", self.max_rejected, 0, 1)
         _check("--max-record-bytes", self.max_record_bytes, 1, 1 << 30)
+        _check_encoding(self.encoding)
         is_plain = self.name.isprintable() and Path(self.name).name == self.name
         if not is_plain or self.name.startswith(".") or self.name.endswith(Side.VALIDATE.suffix):
             raise ConfigError(
@@ -73,3 +78,15 @@ class SplitConfig:
 def _check(option: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ConfigError(option, expected=f"{low} to {high}", found=str(value))
+
+
+def _check_encoding(name: str) -> None:
+    try:
+        if name != AUTO:
+            codec_name(name)
+    except LookupError:
+        raise ConfigError(
+            "--encoding",
+            expected=f"one that Python knows, such as cp932, or {AUTO}",
+            found=repr(name),
+        ) from None

@@ -1,10 +1,15 @@
-"""The split as one Dask graph: five steps a block, and three chains through the blocks.
+"""The split as one Dask graph: seven steps a block, and four chains through the blocks.
 
-    read ──> align ──> inspect ──> number ──> write
-              │ chain 1              │ chain 2    and chain 3: the ledger, behind inspect
+    read ──> scan ──> align ──> inspect ─┬─> number ──> write
+      │                │ chain 1         │    │ chain 2
+      └ another chain, where             ├─> ledger
+        the source is a stream           │    │ chain 3
+                                         └─> profile ──> add up
+                                                          │ chain 4
 
 A block is read only when the block `window` places before it is finished. This edge is what
 bounds the memory, under any scheduler: however large the source, no more blocks are under way.
+A stream differs from a file in one more edge: a block is read when the one before it was read.
 """
 
 from __future__ import annotations
@@ -13,36 +18,43 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sharder.align import Alignment, align, begin
 from sharder.config import SplitConfig
 from sharder.inspect import inspect
 from sharder.ledger import Ledger
 from sharder.number import Numbering, number
+from sharder.piece import Piece
 from sharder.scan import Scan, scan
-from sharder.source import Piece, SourceFile
+from sharder.source import Source
+from sharder.stream import Chunk
 from sharder.write import write
+
+if TYPE_CHECKING:
+    from shared.profile import Profile
 
 # A task's key is its step and its block.
 Key = tuple[str, int]
 Graph = dict[Key, Any]
 
-READ, BEGIN, ALIGN, INSPECT = "read", "begin", "align", "inspect"
+READ, SCAN, BEGIN, ALIGN, INSPECT = "read", "scan", "begin", "align", "inspect"
 NUMBER, LEDGER, WRITE = "number", "ledger", "write"
+PROFILE, ADD_UP = "profile", "add up"
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """Where the three chains are between two blocks: all that the later blocks need to know."""
+    """Where the chains are between two blocks: all that the later blocks need to know."""
 
     alignment: Alignment
     numbering: Numbering
     ledger: Ledger
+    profile: Profile | None
 
 
 def build(
-    pieces: Sequence[Piece], before: State, first: SourceFile, dataset: Path, config: SplitConfig
+    pieces: Sequence[Piece], before: State, first: Source, dataset: Path, config: SplitConfig
 ) -> tuple[Graph, list[Any]]:
     """Build the graph of some blocks that follow each other.
 
@@ -57,7 +69,7 @@ def build(
 
     Returns:
         A Dask graph, and the keys to ask for: those of the shards written for each block (a list
-        of lists), of the alignment, of the numbering, and of the ledger.
+        of lists), of the alignment, of the numbering, of the ledger, and of the profile.
     """
     # A block under work for each worker, and one that is read ahead.
     window = config.workers + 1
@@ -66,30 +78,42 @@ def build(
         (ALIGN, -1): before.alignment,
         (NUMBER, -1): before.numbering,
         (LEDGER, -1): before.ledger,
+        (ADD_UP, -1): before.profile,
     }
+    if before.profile is not None:
+        # Not at the top: see there.
+        from sharder.profile import add_up, profile
 
     def add(step: str, index: int, function: Callable[..., Any], *needs: Key, **bound: Any) -> Key:
         graph[step, index] = (partial(function, **bound), *needs)
         return step, index
 
     for index, piece in enumerate(pieces):
-        path = piece.source.path
+        source: dict[str, Any] = {"source": piece.source.name, "encoding": piece.source.encoding}
         previous: Key = (ALIGN, index - 1)
         if piece.first:
             previous = add(BEGIN, index, _begin_source, previous, source=piece.source)
-        finished: list[Key] = []
+        needed: list[Key] = []
         if index >= window:
-            finished = [(WRITE, index - window), (LEDGER, index - window)]
-        read = add(READ, index, _read, *finished, piece=piece)
+            needed = [(step, index - window) for step in (WRITE, LEDGER, ADD_UP)]
+        if piece.in_order and not piece.first and index:
+            needed.append((READ, index - 1))
+        read = add(READ, index, _read, *needed, piece=piece)
+        scanned = add(SCAN, index, _scan, read)
         limit = config.max_record_bytes
-        aligned = add(ALIGN, index, align, read, previous, source=path, max_record_bytes=limit)
+        aligned = add(ALIGN, index, align, scanned, previous, **source, max_record_bytes=limit)
         block = add(
-            *(INSPECT, index, inspect, read, previous, aligned),
-            source=path,
+            *(INSPECT, index, inspect, scanned, previous, aligned),
+            **source,
             header=first.header,
             config=config,
         )
         add(LEDGER, index, Ledger.add, (LEDGER, index - 1), block)
+        if before.profile is None:
+            graph[ADD_UP, index] = None
+        else:
+            profiled = add(PROFILE, index, profile, block, header=first.header)
+            add(ADD_UP, index, add_up, (ADD_UP, index - 1), profiled)
         add(NUMBER, index, number, block, (NUMBER, index - 1), rows_per_shard=rows)
         add(
             *(WRITE, index, write, block, (NUMBER, index - 1)),
@@ -99,12 +123,16 @@ def build(
         )
     last = len(pieces) - 1
     writes = [(WRITE, index) for index in range(len(pieces))]
-    return graph, [writes, (ALIGN, last), (NUMBER, last), (LEDGER, last)]
+    return graph, [writes, *((step, last) for step in (ALIGN, NUMBER, LEDGER, ADD_UP))]
 
 
-def _read(*_finished: object, piece: Piece) -> Scan:
-    return scan(piece.read(), last=piece.last)
+def _read(*_needed: object, piece: Piece) -> Chunk:
+    return piece.read()
 
 
-def _begin_source(before: Alignment, *, source: SourceFile) -> Alignment:
-    return begin(offset=source.data_offset, lines=source.data_lines, records=before.records)
+def _scan(chunk: Chunk) -> Scan:
+    return scan(chunk.data, last=chunk.last, offset=chunk.offset)
+
+
+def _begin_source(before: Alignment, *, source: Source) -> Alignment:
+    return begin(lines=source.data_lines, records=before.records)

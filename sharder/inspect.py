@@ -1,23 +1,17 @@
-"""Look into the records of one block: how many fields, which side, what types. Parallel.
-
-Everything of a block that does not depend on other blocks is done here, so this is where the time
-goes.
-"""
+"""Look into the records of one block: how many fields, whether UTF-8, which side. Parallel."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from sharder.align import Alignment, place, too_long
+from sharder.align import Alignment, place, source_offset, too_long
 from sharder.config import SplitConfig
+from sharder.encoding import Encoding, Text
 from sharder.scan import (
     CHUNK_BYTES,
     CR,
@@ -29,18 +23,12 @@ from sharder.scan import (
     line_ends,
     structural_quotes,
 )
-from shared.distinct import mix
 from shared.layout import Side
-from shared.profile import BlockProfile, profile_block
-from shared.values import read_text
+from shared.splitmix import mix
 
 # Where each record goes: the index of its side, or nowhere.
 SIDES = (Side.TRAIN, Side.VALIDATE)
 REJECTED = len(SIDES)
-
-# Arrow takes four times the size of the text it parses, so larger blocks are parsed in parts. The
-# smaller the parts, the longer it takes: a sixth more in parts of 4 MiB, the double in 512 KiB.
-_PROFILE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ class Rejected:
         data: its bytes, line end included.
     """
 
-    source: Path
+    source: str
     record: int
     line: int
     offset: int
@@ -68,11 +56,10 @@ class Block:
     """The records of a block, blank lines left out.
 
     Attributes:
-        data: the bytes of whole records.
+        data: the bytes of whole records, UTF-8.
         starts, ends: (R,) where each record lies in `data`, line end included.
         sides: (R,) index into `SIDES`, or `REJECTED`.
         rejected: the rejected records, in order.
-        profiles: of the records that are not rejected, in parts; none without profiling.
     """
 
     data: bytes
@@ -80,7 +67,6 @@ class Block:
     ends: Positions
     sides: npt.NDArray[np.uint8]
     rejected: tuple[Rejected, ...]
-    profiles: tuple[BlockProfile, ...]
 
 
 def inspect(
@@ -88,7 +74,8 @@ def inspect(
     before: Alignment,
     own: Alignment,
     *,
-    source: Path,
+    source: str,
+    encoding: Encoding,
     header: Sequence[str],
     config: SplitConfig,
 ) -> Block:
@@ -99,6 +86,7 @@ def inspect(
         before: alignment of the piece before, which holds the start of the first record.
         own: alignment of the piece, which says where its records end.
         source: named in errors.
+        encoding: of the source.
         header: names of the columns.
         config: of the run.
 
@@ -120,27 +108,26 @@ def inspect(
     def where(record: int) -> tuple[int, int, int]:
         """Return number, line and byte offset of a record in its source, from 0."""
         start = int(starts[record])
-        line = before.lines + int(np.searchsorted(all_line_ends(), start, side="right"))
-        return before.records - before.first_record + record, line, before.offset + start
+        # A Python integer would have the line ends copied to 64 bits, for each record.
+        line = before.lines + int(np.searchsorted(all_line_ends(), starts[record], side="right"))
+        offset = source_offset(scan, before.tail, start - tail, encoding)
+        return before.records - before.first_record + record, line, offset
 
     for longer in np.flatnonzero(ends - starts > config.max_record_bytes)[:1]:
         raise too_long(place(source, *where(longer)), config.max_record_bytes)
 
-    reasons = _find_bad(data, starts, ends, len(header), trusted=own.trusted)
+    fields = _count_fields(data, starts, ends, trusted=own.trusted)
+    text = encoding.to_utf8(data, starts, ends)
+    reasons = _find_bad(fields, len(header), text, encoding)
     numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
     sides = assign_sides(numbers, config.seed, config.validate_fraction)
     sides[list(reasons)] = REJECTED
     rejected = []
     for record, reason in reasons.items():
         number, line, offset = where(record)
-        raw = data[starts[record] : ends[record]]
+        raw = encoding.source_bytes(data[starts[record] : ends[record]])
         rejected.append(Rejected(source, number + 1, line + 1, offset, reason, raw))
-    profiles: list[BlockProfile] = []
-    if config.profile:
-        good = sides != REJECTED
-        parts = _cut_parts(data, starts[good], ends[good])
-        profiles = [profile_block(header, read_text(part, header)) for part in parts]
-    return Block(data, starts, ends, sides, tuple(rejected), tuple(profiles))
+    return Block(text.data, text.starts, text.ends, sides, tuple(rejected))
 
 
 def assign_sides(
@@ -166,19 +153,6 @@ def cut(data: bytes, starts: Positions, ends: Positions) -> list[memoryview]:
     return [view[first:last] for first, last in zip(firsts, lasts, strict=True)]
 
 
-def _cut_parts(data: bytes, starts: Positions, ends: Positions) -> Iterator[bytes | memoryview]:
-    """Yield records in equal parts of about `_PROFILE_BYTES`."""
-    if not len(starts):
-        return
-    # Rounded, not up: a part of a few records costs almost as much as a large one.
-    parts = max(round(int(ends[-1] - starts[0]) / _PROFILE_BYTES), 1)
-    bounds = np.linspace(0, len(starts), parts + 1).astype(int).tolist()
-    for first, last in pairwise(bounds):
-        slices = cut(data, starts[first:last], ends[first:last])
-        if slices:
-            yield slices[0] if len(slices) == 1 else b"".join(slices)
-
-
 def _drop_blank(data: bytes, starts: Positions, ends: Positions) -> tuple[Positions, Positions]:
     lengths = ends - starts
     if not len(lengths) or lengths.min() > 2:
@@ -190,16 +164,15 @@ def _drop_blank(data: bytes, starts: Positions, ends: Positions) -> tuple[Positi
 
 
 def _find_bad(
-    data: bytes, starts: Positions, ends: Positions, n_columns: int, *, trusted: bool
+    fields: npt.NDArray[np.int64], n_columns: int, text: Text, encoding: Encoding
 ) -> dict[int, str]:
     """Return the records that are not as the header has it, and why; in order."""
-    fields = _count_fields(data, starts, ends, trusted=trusted)
     reasons = {
         int(record): f"{fields[record]} fields, the header has {n_columns}"
         for record in np.flatnonzero(fields != n_columns)
     }
-    for record in _find_not_utf8(data, starts, ends):
-        reasons.setdefault(record, "not UTF-8")
+    for record in text.bad:
+        reasons.setdefault(record, f"not {encoding.label}")
     return dict(sorted(reasons.items()))
 
 
@@ -243,29 +216,3 @@ class _Rank:
         counts: npt.NDArray[np.int64] = self._before[word]
         counts += np.bitwise_count(self._words[word] & below)
         return counts
-
-
-def _find_not_utf8(data: bytes, starts: Positions, ends: Positions) -> list[int]:
-    """Return the records whose bytes are not UTF-8."""
-    if data.isascii():
-        return []
-    offsets = pa.py_buffer(np.array([0, len(data)], np.int32))
-    try:
-        # Arrow checks without making a text of it; what Python would make takes up to 4 bytes
-        # for each character.
-        pa.StringArray.from_buffers(1, offsets, pa.py_buffer(data)).validate(full=True)
-    except pa.ArrowInvalid:
-        return [
-            record
-            for record, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True))
-            if not _is_utf8(data[start:end])
-        ]
-    return []
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -10,8 +10,6 @@ from sharder.inspect import Block, Rejected
 from shared.errors import RejectedError
 from shared.layout import REJECTED_NAME
 from shared.manifest import spell_path
-from shared.profile import Profile
-from shared.schema import Column
 
 REASONS_NAME = "reasons.csv"
 RECORDS_NAME = "records.csv"
@@ -30,17 +28,16 @@ class Ledger:
     """
 
     def __init__(
-        self, header: Sequence[str], dataset: Path, *, data_bytes: int, max_rejected: float
+        self, header: Sequence[str], dataset: Path, *, data_bytes: int | None, max_rejected: float
     ) -> None:
         """Begin with no record.
 
         Args:
             header: names of the columns.
             dataset: directory to write to.
-            data_bytes: size of all sources without their headers.
+            data_bytes: size of all sources without their headers; None if it is not known.
             max_rejected: share of rejected records above which the run fails.
         """
-        self._profile = Profile(header)
         self._directory = dataset / REJECTED_NAME
         self._max_rejected = max_rejected
         self._bytes_left = data_bytes
@@ -57,25 +54,24 @@ class Ledger:
             RejectedError: so many are rejected that the rest of the source cannot make up for it.
         """
         self.records += len(block.starts)
-        self._bytes_left -= len(block.data)
-        for profile in block.profiles:
-            self._profile.add(profile)
+        if self._bytes_left is not None:
+            self._bytes_left -= len(block.data)
         if block.rejected:
             self.rejected += len(block.rejected)
             self._shown += block.rejected[: _SHOWN - len(self._shown)]
             self._write(block.rejected)
-            at_most = self.records + max(self._bytes_left, 0) // self._min_record_bytes
-            self._check(at_most, "at least ")
+            if self._bytes_left is not None:
+                at_most = self.records + max(self._bytes_left, 0) // self._min_record_bytes
+                self._check(at_most, "at least ")
         return self
 
-    def close(self, *, profile: bool) -> tuple[Column, ...] | None:
-        """Return the profile of the columns, or None without profiling.
+    def close(self) -> None:
+        """Note that all records were added.
 
         Raises:
             RejectedError: more records are rejected than allowed.
         """
         self._check(self.records, "")
-        return self._profile.columns() if profile else None
 
     def _check(self, records: int, about: str) -> None:
         if self.rejected <= self._max_rejected * records:

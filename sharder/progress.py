@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Self
 
 from dask.callbacks import Callback
@@ -17,15 +19,30 @@ from rich.progress import (
 )
 
 from sharder.graph import READ, Key
+from sharder.source import Source
 
 _LINE_EVERY_S = 5.0
+
+
+def print_encodings(sources: Sequence[Source], console: Console) -> None:
+    """Print what the sources were found to be written in."""
+    for encoding, same in groupby(sources, key=lambda source: source.encoding):
+        names = [source.name for source in same]
+        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+        text = f"{names[0]}{more}: written in {encoding.label}, as it seems"
+        console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 class ProgressCallback(Callback):  # type: ignore[misc]
     """Counts the bytes of the blocks as Dask has read them: the others are just behind."""
 
-    def __init__(self, total_bytes: int, console: Console) -> None:
-        """Begin with nothing done; `console` is where to show it."""
+    def __init__(self, total_bytes: int | None, console: Console) -> None:
+        """Begin with nothing done.
+
+        Args:
+            total_bytes: size of the sources as they are packed; None if it is not known.
+            console: where to show it.
+        """
         super().__init__()
         self._console = console
         self._total = total_bytes
@@ -38,7 +55,7 @@ class ProgressCallback(Callback):  # type: ignore[misc]
                 BarColumn(),
                 DownloadColumn(),
                 TransferSpeedColumn(),
-                TimeRemainingColumn(elapsed_when_finished=True),
+                *([] if total_bytes is None else [TimeRemainingColumn(elapsed_when_finished=True)]),
                 console=console,
                 transient=True,
             )
@@ -59,7 +76,7 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         step, _index = key
         if step != READ:
             return
-        size = len(result.data)
+        size = result.n_read
         self._done += size
         if self._bar:
             self._bar.advance(self._task, size)
@@ -69,9 +86,9 @@ class ProgressCallback(Callback):  # type: ignore[misc]
 
     def _line(self) -> str:
         seconds = time.monotonic() - self._started
+        done, speed = self._done / 1e9, f"{self._done / 1e6 / seconds:,.0f} MB/s"
+        if self._total is None:
+            return f"{done:,.2f} GB  {speed}"
         left = seconds * (self._total - self._done) / max(self._done, 1)
-        done, total = self._done / 1e9, self._total / 1e9
-        return (
-            f"{done / total:4.0%}  {done:,.2f} of {total:,.2f} GB  "
-            f"{done * 1e3 / seconds:,.0f} MB/s  {left:,.0f} s left"
-        )
+        total = self._total / 1e9
+        return f"{done / total:4.0%}  {done:,.2f} of {total:,.2f} GB  {speed}  {left:,.0f} s left"

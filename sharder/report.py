@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sharder.split import SplitResult
 from sharder.verify import Verified
+from shared.distinct import Limits
 from shared.layout import REJECTED_NAME, Side
 from shared.manifest import Manifest
 from shared.schema import Column
@@ -83,7 +84,8 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
         table.add_row(*row)
     console.print(table)
     if not all(column.distinct_exact for column in manifest.columns):
-        console.print("~ estimated, standard error 1.6 %", style="dim")
+        error = Limits.of_table(len(manifest.columns)).standard_error
+        console.print(f"~ estimated, standard error {error:.1%}", style="dim")
 
 
 def _say(console: Console, text: str, style: str = "") -> None:

@@ -37,6 +37,7 @@ class Scan:
     Attributes:
         data: the bytes.
         last: whether the source ends with this piece.
+        offset: of the piece in its source, bytes.
         ends: record ends (index behind the line end), each (E,), if the piece begins outside
             quotes, and if it begins inside.
         trusted: whether the fast path holds, in each case.
@@ -46,13 +47,14 @@ class Scan:
 
     data: bytes
     last: bool
+    offset: int
     ends: tuple[Positions, Positions]
     trusted: tuple[bool, bool]
     n_quotes: int
     n_lines: int
 
 
-def scan(data: bytes, *, last: bool) -> Scan:
+def scan(data: bytes, *, last: bool, offset: int = 0) -> Scan:
     """Find the record ends of a piece.
 
     A CR at its very end is a line end only if no LF follows, so unless the piece is the last it is
@@ -61,12 +63,13 @@ def scan(data: bytes, *, last: bool) -> Scan:
     array = np.frombuffer(data, np.uint8)
     ends = line_ends(data, last=last)
     if QUOTE not in data:
-        return Scan(data, last, (ends, _NONE), (True, True), 0, len(ends))
+        return Scan(data, last, offset, (ends, _NONE), (True, True), 0, len(ends))
     quotes = find(data, QUOTE)
     inside = (np.searchsorted(quotes, ends) & 1).astype(bool)
     return Scan(
         data,
         last,
+        offset,
         (ends[~inside], ends[inside]),
         (_all_at_field_start(array, quotes[0::2]), _all_at_field_start(array, quotes[1::2])),
         len(quotes),

@@ -6,31 +6,31 @@ import time
 from array import array
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 import dask.threaded
-import pyarrow as pa
 from rich.console import Console
 
 from sharder.align import begin
+from sharder.codec import AUTO, codec_name
 from sharder.config import SplitConfig
+from sharder.encoding import Encoding
 from sharder.graph import State, build
 from sharder.inspect import SIDES
 from sharder.ledger import Ledger
 from sharder.number import Numbering, SideNumbering
-from sharder.progress import ProgressCallback
-from sharder.source import SourceFile, cut_pieces, open_sources
+from sharder.piece import cut_rounds
+from sharder.progress import ProgressCallback, print_encodings
+from sharder.source import Source, open_sources
 from sharder.target import check_room, staging
 from sharder.write import Shard, write_left_over
 from shared.errors import SourceError
 from shared.layout import Side
-from shared.manifest import Manifest, Shards, Source, Split, save_manifest, spell_path
-
-# Blocks in one graph. Between two graphs the workers run dry for a moment, so it is many; but a
-# graph takes memory, some 10 KB a block.
-_ROUND_BLOCKS = 256
+from shared.manifest import Manifest, Shards, Split, save_manifest, spell_path
+from shared.manifest import Source as SourceEntry
 
 
 @dataclass(frozen=True)
@@ -60,48 +60,65 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
         TargetError: the dataset cannot be written; nothing is left behind.
     """
     started = time.monotonic()
-    sources = open_sources(config.sources, max_record_bytes=config.max_record_bytes)
+    console = console or Console(stderr=True)
+    encoding = None if config.encoding == AUTO else Encoding(codec_name(config.encoding))
+    sources = open_sources(config.sources, encoding, max_record_bytes=config.max_record_bytes)
+    if not encoding:
+        print_encodings(sources, console)
     _check_room(sources, config)
     with staging(config.dataset, overwrite=config.overwrite) as staged:
-        manifest = _split(sources, staged, config, console or Console(stderr=True))
+        manifest = _split(sources, staged, config, console)
         save_manifest(manifest, staged)
     return SplitResult(config.dataset, manifest, time.monotonic() - started)
 
 
-def _check_room(sources: tuple[SourceFile, ...], config: SplitConfig) -> None:
-    data_bytes = sum(source.size for source in sources)
+def _check_room(sources: tuple[Source, ...], config: SplitConfig) -> None:
+    """Refuse what surely has no room; of a stream, only what it has packed is known."""
+    data_bytes = sum(source.origin.size or 0 for source in sources)
     record_bytes = next(source.record_bytes for source in sources if source.record_bytes)
     shards = data_bytes // record_bytes // config.rows_per_shard + len(SIDES)
     check_room(config.out, bytes_=data_bytes + shards * len(sources[0].header_line), files=shards)
 
 
 def _split(
-    sources: tuple[SourceFile, ...], staged: Path, config: SplitConfig, console: Console
+    sources: tuple[Source, ...], staged: Path, config: SplitConfig, console: Console
 ) -> Manifest:
     first = sources[0]
-    data_bytes = sum(source.size - source.data_offset for source in sources)
-    ledger = Ledger(first.header, staged, data_bytes=data_bytes, max_rejected=config.max_rejected)
-    state = State(alignment=begin(), numbering=Numbering(), ledger=ledger)
+    ledger = Ledger(
+        first.header,
+        staged,
+        data_bytes=_sum(source.data_bytes for source in sources),
+        max_rejected=config.max_rejected,
+    )
+    profile = None
+    if config.profile:
+        # Not before now: without a profile, a run does not wait for Arrow to be imported.
+        from sharder.profile import begin_profile
+
+        profile = begin_profile(first.header)
+    state = State(alignment=begin(), numbering=Numbering(), ledger=ledger, profile=profile)
     shards = _ShardTable()
-    # Arrow's own threads would come on top of the workers.
-    pa.set_cpu_count(1)
-    if "jemalloc" in pa.supported_memory_backends():
-        # Gives memory back sooner than Arrow's default: 50 MiB less at the peak, as fast.
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
-    pieces = cut_pieces(sources, config.block_bytes)
     pool = ThreadPoolExecutor(config.workers)
     try:
-        with ProgressCallback(data_bytes, console):
-            while some := list(islice(pieces, _ROUND_BLOCKS)):
-                graph, wanted = build(some, state, first, staged, config)
+        total_bytes = _sum(source.origin.size for source in sources)
+        with (
+            ProgressCallback(total_bytes, console),
+            closing(cut_rounds(sources, config.block_bytes)) as rounds,
+        ):
+            for pieces in rounds:
+                graph, wanted = build(pieces, state, first, staged, config)
                 written, *chains = dask.threaded.get(graph, wanted, pool=pool)
-                alignment, numbering, ledger = chains
-                state = State(alignment=alignment, numbering=numbering, ledger=ledger)
+                alignment, numbering, ledger, profile = chains
+                state = State(
+                    alignment=alignment, numbering=numbering, ledger=ledger, profile=profile
+                )
                 shards.add(chain.from_iterable(written))
     finally:
+        for source in sources:
+            source.origin.interrupt()
         # After an error too, wait for the tasks under way: they write into the staging directory.
         pool.shutdown(cancel_futures=True)
-    columns = ledger.close(profile=config.profile)
+    ledger.close()
     shards.add(write_left_over(state.numbering, dataset=staged, header_line=first.header_line))
     sides = {
         side: shards.side(index, state.numbering.sides[index], config.rows_per_shard)
@@ -109,7 +126,7 @@ def _split(
     }
     if not sides[Side.TRAIN].records:
         raise SourceError(
-            first.path,
+            first.name,
             expected="records for the training side",
             found=f"{ledger.records} in all, {ledger.rejected} of them rejected, none for training",
             hint="lower --validate-fraction, or take more records",
@@ -117,7 +134,13 @@ def _split(
     return Manifest(
         name=config.name,
         sources=tuple(
-            Source(path=spell_path(source.path), bytes=source.size) for source in sources
+            SourceEntry(
+                path=spell_path(source.name),
+                bytes=source.origin.size or 0,
+                compression=source.compression,
+                encoding=source.encoding.name,
+            )
+            for source in sources
         ),
         header=first.header,
         rows_per_shard=config.rows_per_shard,
@@ -125,8 +148,14 @@ def _split(
         records=ledger.records,
         rejected=ledger.rejected,
         sides=sides,
-        columns=columns,
+        columns=profile.columns() if profile else None,
     )
+
+
+def _sum(sizes: Iterable[int | None]) -> int | None:
+    """Return the sum of sizes; None where one of them is not known."""
+    known = list(sizes)
+    return None if None in known else sum(size or 0 for size in known)
 
 
 class _ShardTable:

@@ -49,6 +49,7 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Path]:
     with _errors_named(partial):
         for side in Side:
             _check_replaceable(side_root(dataset, side), overwrite=overwrite)
+        missing = [parent for parent in partial.parents if not parent.exists()]
         partial.mkdir(parents=True, exist_ok=True)
         with _locked(partial):
             _clean(partial, dataset)  # what a killed run has left
@@ -60,7 +61,10 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Path]:
                 _publish(staged, dataset)
             except BaseException:
                 _clean(partial, dataset)
-                partial.rmdir()
+                for made in (partial, *missing):
+                    # Another run may be using it by now.
+                    with contextlib.suppress(OSError):
+                        made.rmdir()
                 raise
             # The new dataset is in its place: an old one that cannot be deleted is no failure.
             with contextlib.suppress(OSError):

@@ -12,6 +12,7 @@ from pathlib import Path
 import xxhash
 
 from sharder.align import align, begin
+from sharder.encoding import UTF8
 from sharder.ledger import REASONS_NAME, RECORDS_NAME
 from sharder.scan import scan
 from sharder.source import parse_header
@@ -99,7 +100,13 @@ def _check_shard(manifest: Manifest, side: Side, paths: Sequence[Path], number: 
             hint=_AGAIN,
         )
     # The checksum proves the bytes; what follows proves that the manifest is true of them.
-    aligned = align(scan(data, last=True), begin(), source=path, max_record_bytes=len(data))
+    aligned = align(
+        scan(data, last=True),
+        begin(),
+        source=str(path),
+        encoding=UTF8,
+        max_record_bytes=len(data),
+    )
     if aligned.records - 1 != manifest.shard_records(side, number):
         raise ContractError(
             path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,14 @@ import xxhash
 
 from sharder.inspect import SIDES, Block, cut
 from sharder.number import Numbering
+from sharder.target import check_room
 from shared.layout import shard_path
+
+# Room for as many blocks as this is left free.
+_SPARE = 4
+
+# A shard of the usual size in one system call.
+_BUFFER_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,12 @@ def write(
 
     Returns:
         The shards of each side in the order of their numbers.
+
+    Raises:
+        TargetError: the disk is about to be full.
     """
+    # How large a stream is, nobody knew before: stop in time, and leave others some room.
+    check_room(dataset, bytes_=_SPARE * len(block.data), files=_SPARE * len(SIDES))
     shards = []
     for index, side in enumerate(before.sides):
         records = np.flatnonzero(block.sides == index)
@@ -54,7 +67,7 @@ def write(
             if first < 0:
                 parts += side.left_over
             parts += cut(block.data, starts[rows], ends[rows])
-            shards.append(_write_shard(dataset, index, n_shards, b"".join(parts)))
+            shards.append(_write_shard(dataset, index, n_shards, parts))
             first, n_shards = first + rows_per_shard, n_shards + 1
     return shards
 
@@ -62,16 +75,21 @@ def write(
 def write_left_over(numbering: Numbering, *, dataset: Path, header_line: bytes) -> list[Shard]:
     """Write the last shard of each side, which has fewer records than the others."""
     return [
-        _write_shard(dataset, index, side.shards, b"".join((header_line, *side.left_over)))
+        _write_shard(dataset, index, side.shards, [header_line, *side.left_over])
         for index, side in enumerate(numbering.sides)
         if side.n_left_over
     ]
 
 
-def _write_shard(dataset: Path, side: int, number: int, data: bytes) -> Shard:
-    # A file that is there already would be another run's: never write over it.
-    with shard_path(dataset, SIDES[side], number).open("xb", buffering=0) as file:
-        left = memoryview(data)
-        while left:
-            left = left[file.write(left) :]
-    return Shard(side, len(data), xxhash.xxh3_128_digest(data))
+def _write_shard(
+    dataset: Path, side: int, number: int, parts: Sequence[bytes | memoryview]
+) -> Shard:
+    digest = xxhash.xxh3_128()
+    # Not joined first: with long records a shard may be far larger than a block. And a file that is
+    # there already would be another run's: never write over it.
+    with shard_path(dataset, SIDES[side], number).open("xb", buffering=_BUFFER_BYTES) as file:
+        file.writelines(parts)
+        for part in parts:
+            digest.update(part)
+        size = file.tell()
+    return Shard(side, size, digest.digest())

@@ -10,8 +10,8 @@ The frequent values come from the `frequent_strings_sketch` of Apache DataSketch
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import datasketches
@@ -21,57 +21,79 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from shared.splitmix import mix
+from shared.tally import Counts, Tally, Values
+
 Value = int | float | str
-# All values of a block: numbers, or texts (a pyarrow.StringArray; mypy knows nothing of Arrow).
-Values = Any
-Counts = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
-# Size of the sketch: the standard error is 1 / sqrt(k - 2) = 1.6 %.
-SKETCH_SIZE = 4096
-
-# The most different values of one column that are counted exactly, and the most text they hold.
-# Both bound memory: a dict item costs about 150 bytes.
-MAX_EXACT_VALUES = 10_000
-MAX_EXACT_BYTES = 1 << 20
-_MAX_ALL_EXACT_VALUES = 500_000  # of all columns of a table together
+# The most hashes in a sketch: the standard error is 1 / sqrt(k - 2) = 1.6 %.
+MAX_SKETCH_SIZE = 4096
 
 # Once the values of a block are too many to count, those are noted that this share of its records
 # has. So a count may miss at most this share of all records: it is a lower bound.
 FREQUENT_SHARE = 0.001
 # Longer texts are prose; nobody looks for the most frequent ones, and they would fill the memory.
-MAX_TOP_BYTES = 1024
-_LG_MAX_FREQUENT = 12  # 3,072 counters
+MAX_TOP_BYTES = 256
+
+# Values are told apart by the top bits of their hashes, in a table that the cache holds.
+_BUCKETS = 1 << 16
+_BUCKET_SHIFT = np.uint64(64 - 16)
 
 
-def exact_limit(n_columns: int) -> int:
-    """Return how many different values are counted exactly in each of `n_columns` columns."""
-    return max(100, min(MAX_EXACT_VALUES, _MAX_ALL_EXACT_VALUES // max(n_columns, 1)))
+@dataclass(frozen=True)
+class Limits:
+    """How much one column may keep, so that all columns of a table together stay in bounds.
+
+    Attributes:
+        values, text_bytes: the most different values that are counted exactly, and the most bytes
+            that they hold if they are texts.
+        hashes: k, the size of the sketch of the number of different values.
+        lg_frequent: logarithm of the size of the table of frequent values.
+    """
+
+    values: int
+    text_bytes: int
+    hashes: int
+    lg_frequent: int
+
+    @classmethod
+    def of_table(cls, n_columns: int) -> Limits:
+        """Return the limits of each of `n_columns` columns.
+
+        Up to a hundred columns have as much as any; beyond, they share 16 MiB for what is counted,
+        beyond five hundred 16 MiB for hashes, and about as much for frequent texts.
+        """
+        share = (16 << 20) // max(n_columns, 1)
+        return cls(
+            values=min(10_000, share // 16),
+            text_bytes=min(1 << 20, share),
+            hashes=min(MAX_SKETCH_SIZE, share // 8),
+            lg_frequent=max(5, min(12, 17 - max(n_columns, 1).bit_length())),
+        )
+
+    @property
+    def standard_error(self) -> float:
+        """Of an estimated number of different values, as a share of it."""
+        return float((self.hashes - 2) ** -0.5)
 
 
 def hash_numbers(values: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> Hashes:
-    """Hash numbers of shape (N,); 1 and 1.0 are the same number.
-
-    The mixing is the finaliser of splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom
-    number generators, OOPSLA 2014).
-    """
-    if values.dtype == np.float64:
-        whole = np.abs(values) < 2**53
-        whole &= values == np.floor(values)
-        # + 0.0 makes one number of 0.0 and -0.0.
-        bits = (values + 0.0).view(np.uint64)
-        bits[whole] = values[whole].astype(np.int64).view(np.uint64)
-    else:
-        bits = values.astype(np.int64).view(np.uint64)
+    """Hash numbers of shape (N,); 1 and 1.0 are the same number."""
+    if values.dtype == np.int64:
+        return mix(values.view(np.uint64))
+    whole = _is_whole(values)
+    # + 0.0 makes one number of 0.0 and -0.0.
+    bits = (values + 0.0).view(np.uint64)
+    bits[whole] = values[whole].astype(np.int64).view(np.uint64)
     return mix(bits)
 
 
-def mix(bits: Hashes) -> Hashes:
-    """Return the splitmix64 hash of 64-bit integers of shape (N,)."""
-    z = bits + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+def _is_whole(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which floats are integers that a float can tell from their neighbours."""
+    whole: npt.NDArray[np.bool_] = np.abs(values) < 2**53
+    whole &= values == np.floor(values)
+    return whole
 
 
 def hash_values(values: Values) -> Hashes:
@@ -89,50 +111,130 @@ def hash_values(values: Values) -> Hashes:
     return hashes
 
 
-def frequent(values: Values, counts: Counts) -> tuple[Values, Counts]:
-    """Return the values of a block that many of its records have."""
-    many = np.flatnonzero(counts >= max(2, FREQUENT_SHARE * counts.sum()))
-    return values.take(pa.array(many)) if isinstance(values, pa.Array) else values[many], counts[
-        many
-    ]
+def count_numbers(
+    numbers: npt.NDArray[Any], limits: Limits
+) -> tuple[Values, Counts, Hashes | None]:
+    """Count the different numbers of a block.
+
+    Args:
+        numbers: (N,) int64 or float64, at least one.
+        limits: of the column.
+
+    Returns:
+        What `Distinct.add` takes.
+    """
+    if numbers.dtype == np.int64:
+        low, high = int(numbers.min()), int(numbers.max())
+        if high - low < max(len(numbers), limits.values):
+            table = np.bincount(numbers - low)
+            found = np.flatnonzero(table)
+            if len(found) <= limits.values:
+                return found + low, table[found], None
+    hashes = hash_numbers(numbers)
+    buckets = (hashes >> _BUCKET_SHIFT).view(np.int64)
+    filled = np.bincount(buckets, minlength=_BUCKETS)
+    # No fewer values than buckets. A sort, to count them all, takes ten times as long.
+    at_least = int(np.count_nonzero(filled))
+    if at_least <= limits.values:
+        values, counts = np.unique(numbers, return_counts=True)
+        if len(values) <= limits.values:
+            return values, counts, None
+        return *frequent(values, counts), smallest(hash_numbers(values), limits.hashes, len(values))
+    crowded = filled >= _frequent_count(len(numbers))
+    values, counts = np.unique(numbers[crowded[buckets]], return_counts=True)
+    return *frequent(values, counts, len(numbers)), smallest(hashes, limits.hashes, at_least)
 
 
-def _to_list(values: Values) -> list[Value]:
-    found: list[Value] = values.to_pylist() if isinstance(values, pa.Array) else values.tolist()
-    return found
+def count_texts(
+    texts: pa.StringArray, limits: Limits
+) -> tuple[pa.StringArray, Counts, Hashes | None]:
+    """Count the different texts of a block, (N,) without nulls; else as `count_numbers`."""
+    counted = texts.value_counts()
+    values, counts = counted.field("values"), counted.field("counts").to_numpy()
+    if len(values) <= limits.values and values.nbytes <= limits.text_bytes:
+        return values, counts, None
+    return *frequent(values, counts), smallest(hash_values(values), limits.hashes, len(values))
 
 
-def smallest(hashes: Hashes) -> Hashes:
-    """Return the `SKETCH_SIZE` smallest different hashes, sorted."""
-    if len(hashes) > 4 * SKETCH_SIZE:
-        # Sort only twice the share that will do if all are different; if it will not, sort all.
-        few = hashes[hashes <= np.uint64(2 * SKETCH_SIZE * 2**64 // len(hashes))]
-        if len(found := _unique(few)) >= SKETCH_SIZE:
-            return found[:SKETCH_SIZE]
-    return _unique(hashes)[:SKETCH_SIZE]
+def frequent(values: Values, counts: Counts, rows: int | None = None) -> tuple[Values, Counts]:
+    """Return the values that many records have; `rows` is the number of all, if not the sum."""
+    many = np.flatnonzero(counts >= _frequent_count(counts.sum() if rows is None else rows))
+    chosen = values.take(pa.array(many)) if isinstance(values, pa.Array) else values[many]
+    return chosen, counts[many]
 
 
-def _unique(hashes: Hashes) -> Hashes:
-    # np.unique builds a hash table here, which is five times slower than to sort.
-    hashes = np.sort(hashes)
-    return hashes[np.concatenate([[True], hashes[1:] != hashes[:-1]])] if len(hashes) else hashes
+def _frequent_count(rows: int) -> float:
+    return max(2, FREQUENT_SHARE * rows)
+
+
+def smallest(hashes: Hashes, size: int, at_least: int) -> Hashes:
+    """Return hashes among which are the `size` smallest different ones.
+
+    Args:
+        hashes: (N,) in any order.
+        size: k of the sketch.
+        at_least: a number of which is known that no fewer of them are different.
+    """
+    # Not sorted, since only a few of them will be smaller than those of other blocks. If the hashes
+    # are as good as random, 1.25 k are expected below this, and 15 standard deviations are spare.
+    share = 1.25 * size / max(at_least, 1)
+    return hashes[hashes <= np.uint64(share * 2**64)] if share < 1 else hashes
+
+
+class Sketch:
+    """The k smallest different hashes of a set, from which its size is estimated."""
+
+    def __init__(self, size: int) -> None:
+        """Begin with no hash; `size` is k."""
+        self._size = size
+        self._parts = [np.empty(0, np.uint64)]
+        # No larger hash is among the k smallest.
+        self._limit = np.uint64(2**64 - 1)
+
+    def add(self, hashes: Hashes) -> None:
+        """Add hashes, (N,), in any order; some may be the same."""
+        self._parts.append(hashes[hashes <= self._limit])
+        if sum(map(len, self._parts)) > 2 * self._size:
+            self._settle()
+
+    def estimate(self) -> int:
+        """Estimate the number of different hashes.
+
+        Unbiased: (k - 1) / u, where u is the k-th smallest hash as a share of the range (Beyer et
+        al.: On synopses for distinct-value estimation under multiset operations, SIGMOD 2007).
+        """
+        found = self._settle()
+        if len(found) < self._size:
+            return len(found)
+        return round((self._size - 1) * 2**64 / int(found[-1]))
+
+    def _settle(self) -> Hashes:
+        # Not np.unique, which builds a hash table here: five times slower than to sort.
+        found = np.sort(np.concatenate(self._parts))
+        if len(found):
+            found = found[np.concatenate([[True], found[1:] != found[:-1]])][: self._size]
+        if len(found) == self._size:
+            self._limit = found[-1]
+        # A copy, so that what was cut off is let go.
+        self._parts = [found.copy()]
+        return found
 
 
 class Distinct:
-    """The different values of one column: a `Counter` while they are few, then two sketches."""
+    """The different values of one column: tallies while they are few, then two sketches."""
 
-    def __init__(self, limit: int) -> None:
-        """Begin with no value; `limit` is the most values counted exactly."""
-        self._limit = limit
-        self._counts: Counter[Value] | None = Counter()
-        self._text_bytes = 0
-        self._hashes = np.empty(0, np.uint64)
-        self._frequent = datasketches.frequent_strings_sketch(_LG_MAX_FREQUENT)
+    def __init__(self, limits: Limits) -> None:
+        """Begin with no value."""
+        self._limits = limits
+        self._tallies: dict[str, Tally] | None = {}
+        self._sketched = Sketch(limits.hashes)
+        self._frequent = datasketches.frequent_strings_sketch(limits.lg_frequent)
 
     @property
     def exact(self) -> bool:
         """Whether every value was counted so far."""
-        return self._counts is not None
+        self._settle()
+        return self._tallies is not None
 
     def add(self, values: Values, counts: Counts, hashes: Hashes | None) -> None:
         """Add a block.
@@ -142,48 +244,59 @@ class Distinct:
             counts: (V,) number of records that have each.
             hashes: None if `values` holds all; else the smallest hashes of all values.
         """
-        if self._counts is not None and hashes is None:
-            self._count(values, counts, self._counts)
+        if self._tallies is None:
+            self._sketch(values, counts, hash_values(values) if hashes is None else hashes)
             return
-        if self._counts is not None:
+        if hashes is not None:
             self._give_up_counting()
-        self._sketch(values, counts, hash_values(values) if hashes is None else hashes)
+            self._sketch(values, counts, hashes)
+            return
+        for kind, some, of_each in _kinds(values, counts):
+            self._tallies.setdefault(kind, Tally()).add(some, of_each)
+        waiting = sum(tally.waiting for tally in self._tallies.values())
+        # So seldom that laying the blocks together costs little, so often that it takes no memory.
+        if waiting > 2 * self._limits.values or self._text_bytes() > 1.5 * self._limits.text_bytes:
+            self._settle()
 
-    def _count(self, values: Values, counts: Counts, counted: Counter[Value]) -> None:
-        before = len(counted)
-        for value, count in zip(_to_list(values), counts.tolist(), strict=True):
-            counted[value] += count
-        if len(counted) > before and isinstance(values, pa.Array):
-            self._text_bytes = sum(len(value) for value in counted if isinstance(value, str))
-        if len(counted) > self._limit or self._text_bytes > MAX_EXACT_BYTES:
+    def _text_bytes(self) -> int:
+        tallies = self._tallies or {}
+        return tallies["text"].nbytes if "text" in tallies else 0
+
+    def _settle(self) -> None:
+        """Lay the blocks added so far together; give up counting if the values are too many."""
+        if self._tallies is None:
+            return
+        for tally in self._tallies.values():
+            tally.settle()
+        values = sum(len(tally) for tally in self._tallies.values())
+        if values > self._limits.values or self._text_bytes() > self._limits.text_bytes:
             self._give_up_counting()
 
     def _give_up_counting(self) -> None:
-        counted, self._counts = self._counts or Counter(), None
-        for kind in (str, (int, float)):
-            values = [value for value in counted if isinstance(value, kind)]
-            if values:
-                array = pa.array(values) if kind is str else np.array(values)
-                counts = np.array([counted[value] for value in values])
-                self._sketch(array, counts, hash_values(array))
+        tallies, self._tallies = self._tallies or {}, None
+        for tally in tallies.values():
+            values, counts = tally.settle()
+            self._sketch(values, counts, hash_values(values))
 
     def _sketch(self, values: Values, counts: Counts, hashes: Hashes) -> None:
-        self._hashes = smallest(np.concatenate([self._hashes, hashes]))
+        self._sketched.add(hashes)
         values, counts = frequent(values, counts)
-        for value, count in zip(_to_list(values), counts.tolist(), strict=True):
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
             text = spell(value)
             if len(text) <= MAX_TOP_BYTES:
                 self._frequent.update(text, count)
 
     def respell(self, speller: Callable[[Value], str]) -> None:
         """Turn the numbers counted so far into texts, since the column turned out to be text."""
-        if self._counts is not None:
-            self._counts = Counter({speller(value): n for value, n in self._counts.items()})
+        if self._tallies is not None:
+            tallies, self._tallies = self._tallies, {}
+            for tally in tallies.values():
+                values, counts = tally.settle()
+                texts = pa.array([speller(value) for value in values.tolist()], pa.string())
+                self.add(texts, counts, None)
             return
-        found, self._frequent = (
-            self._found(),
-            datasketches.frequent_strings_sketch(_LG_MAX_FREQUENT),
-        )
+        found = self._found()
+        self._frequent = datasketches.frequent_strings_sketch(self._limits.lg_frequent)
         for text, count in found.items():
             number = float(text)
             self._frequent.update(speller(int(number) if number.is_integer() else number), count)
@@ -197,19 +310,42 @@ class Distinct:
 
     def count(self) -> int:
         """Return the number of different values; an estimate where not `exact`."""
-        if self._counts is not None:
-            return len(self._counts)
-        return _estimate(self._hashes)
+        self._settle()
+        if self._tallies is not None:
+            return sum(len(tally) for tally in self._tallies.values())
+        return self._sketched.estimate()
 
     def top(self, most: int) -> list[tuple[str, int]]:
         """Return the most frequent values and their counts; lower bounds where not `exact`."""
-        if self._counts is not None:
-            counts: dict[str, int] = {}
-            for value, count in self._counts.items():
-                counts[spell(value)] = counts.get(spell(value), 0) + count
-        else:
+        self._settle()
+        if self._tallies is None:
             counts = self._found()
+        else:
+            counts = {
+                spell(value): count
+                for tally in self._tallies.values()
+                for value, count in zip(*map(_to_list, tally.settle()), strict=True)
+            }
         return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
+
+
+def _kinds(values: Values, counts: Counts) -> Iterator[tuple[str, Values, Counts]]:
+    """Yield texts, integers and other numbers apart; 1.0 is an integer."""
+    if isinstance(values, pa.Array):
+        yield "text", values, counts
+    elif values.dtype == np.int64:
+        yield "integer", values, counts
+    else:
+        whole = _is_whole(values)
+        if whole.any():
+            yield "integer", values[whole].astype(np.int64), counts[whole]
+        if not whole.all():
+            yield "number", values[~whole], counts[~whole]
+
+
+def _to_list(values: Values) -> list[Any]:
+    found: list[Any] = values.tolist()
+    return found
 
 
 def spell(value: Value) -> str:
@@ -217,14 +353,3 @@ def spell(value: Value) -> str:
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
     return value if isinstance(value, str) else repr(value)
-
-
-def _estimate(hashes: Hashes) -> int:
-    """Estimate the size of a set from its smallest hashes.
-
-    Unbiased: (k - 1) / u, where u is the k-th smallest hash as a share of the range (Beyer et
-    al.: On synopses for distinct-value estimation under multiset operations, SIGMOD 2007).
-    """
-    if len(hashes) < SKETCH_SIZE:
-        return len(hashes)
-    return round((SKETCH_SIZE - 1) * 2**64 / int(hashes[-1]))

@@ -21,10 +21,19 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that the records came from, and its size in bytes."""
+    """Where records came from.
+
+    Attributes:
+        path: of a file, its URL, or "stdin".
+        bytes: its size, as it was packed.
+        compression: what it was packed in, such as gzip.
+        encoding: what it was written in, as Python calls it; the shards are in UTF-8.
+    """
 
     path: str
     bytes: Count
+    compression: str | None = None
+    encoding: str = "utf-8"
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +99,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return min(left, self.rows_per_shard)
 
 
-def spell_path(path: Path) -> str:
+def spell_path(path: str | Path) -> str:
     """Return a path as text; bytes of it that are no UTF-8 become backslash escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

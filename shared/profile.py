@@ -18,20 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.distinct import (
-    MAX_EXACT_BYTES,
-    Counts,
     Distinct,
     Hashes,
+    Limits,
     Value,
-    Values,
-    exact_limit,
-    frequent,
-    hash_numbers,
-    hash_values,
-    smallest,
+    count_numbers,
+    count_texts,
     spell,
 )
-from shared.schema import Column, ColumnType, TopValue
+from shared.schema import MAX_EXTREME_CHARACTERS, Column, ColumnType, TopValue
+from shared.tally import Counts, Values
 from shared.values import (
     FALSE_SPELLINGS,
     MISSING_MARKERS,
@@ -92,27 +88,23 @@ def profile_block(header: Sequence[str], columns: Sequence[pa.StringArray]) -> B
         header: names of the columns.
         columns: an array of text for each, as `shared.values.read_text` gives them.
     """
-    limit = exact_limit(len(header))
-    return tuple(_profile_column(parse_column(column), limit) for column in columns)
+    limits = Limits.of_table(len(header))
+    return tuple(_profile_column(parse_column(column), limits) for column in columns)
 
 
-def _profile_column(parsed: Parsed, limit: int) -> BlockColumn:
+def _profile_column(parsed: Parsed, limits: Limits) -> BlockColumn:
     if parsed.type is ColumnType.EMPTY:
         return BlockColumn(
             type=parsed.type, rows=parsed.rows, empty=parsed.empty, markers=parsed.markers
         )
     numbers = parsed.numbers
     if numbers is None:
-        return _profile_text(parsed, limit)
-    values, counts = np.unique(numbers, return_counts=True)
+        return _profile_text(parsed, limits)
+    values, counts, hashes = count_numbers(numbers, limits)
+    minimum, maximum = numbers.min(), numbers.max()
     mean = m2 = np.longdouble(0)
     if parsed.type is not ColumnType.TIMESTAMP:
-        mean, m2 = _moments(numbers, values[0])
-    hashes = None
-    minimum, maximum = values[0].item(), values[-1].item()
-    if len(values) > limit:
-        hashes = smallest(hash_numbers(values))
-        values, counts = frequent(values, counts)
+        mean, m2 = _moments(numbers, minimum)
     return BlockColumn(
         type=parsed.type,
         rows=parsed.rows,
@@ -121,8 +113,8 @@ def _profile_column(parsed: Parsed, limit: int) -> BlockColumn:
         count=len(numbers),
         mean=mean,
         m2=max(m2, np.longdouble(0)),
-        minimum=minimum,
-        maximum=maximum,
+        minimum=minimum.item(),
+        maximum=maximum.item(),
         values=values,
         counts=counts,
         hashes=hashes,
@@ -145,22 +137,17 @@ def _moments(numbers: npt.NDArray[Any], minimum: Any) -> tuple[np.longdouble, np
     return pivot + np.longdouble(rough) + rest, m2
 
 
-def _profile_text(parsed: Parsed, limit: int) -> BlockColumn:
-    counted = parsed.text.drop_null().value_counts()
-    values, counts = counted.field("values"), counted.field("counts").to_numpy()
-    extremes = pc.min_max(values).as_py()
-    hashes = None
-    if len(values) > limit or values.nbytes > MAX_EXACT_BYTES:
-        hashes = smallest(hash_values(values))
-        values, counts = frequent(values, counts)
+def _profile_text(parsed: Parsed, limits: Limits) -> BlockColumn:
+    values, counts, hashes = count_texts(parsed.text.drop_null(), limits)
+    extremes = pc.min_max(parsed.text if hashes is not None else values).as_py()
     return BlockColumn(
         type=ColumnType.TEXT,
         rows=parsed.rows,
         empty=parsed.empty,
         markers={},
         count=parsed.rows - parsed.empty,
-        minimum=extremes["min"],
-        maximum=extremes["max"],
+        minimum=extremes["min"][:MAX_EXTREME_CHARACTERS],
+        maximum=extremes["max"][:MAX_EXTREME_CHARACTERS],
         values=values,
         counts=counts,
         hashes=hashes,
@@ -172,8 +159,8 @@ class Profile:
 
     def __init__(self, header: Sequence[str]) -> None:
         """Begin with no record of a table with these column names."""
-        limit = exact_limit(len(header))
-        self._columns = [_ColumnProfile(name, limit) for name in header]
+        limits = Limits.of_table(len(header))
+        self._columns = [_ColumnProfile(name, limits) for name in header]
 
     def add(self, block: BlockProfile) -> None:
         """Add the records of one block."""
@@ -186,7 +173,7 @@ class Profile:
 
 
 class _ColumnProfile:
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self, name: str, limits: Limits) -> None:
         self.name = name
         self.type = ColumnType.EMPTY
         self.empty = 0
@@ -196,7 +183,7 @@ class _ColumnProfile:
         self.m2 = np.longdouble(0)
         self.minimum: Any = None
         self.maximum: Any = None
-        self.distinct = Distinct(limit)
+        self.distinct = Distinct(limits)
         # Whether values were counted in a form from which their text cannot be told: 1.50 as 1.5.
         self.respelled = False
 

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
+# Of the least and the greatest text no more is kept: a field may have megabytes.
+MAX_EXTREME_CHARACTERS = 256
+
 
 class ColumnType(StrEnum):
     """The narrowest type that every present value of a column has.
@@ -37,13 +40,13 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
         type: narrowest type of all present values.
         missing: number of records whose field is missing.
         missing_markers: spellings, besides the empty field, that stand for a missing value here.
-        minimum, maximum: of the present values; text for timestamp and text columns.
-            None where no value is present.
+        minimum, maximum: of the present values; text for timestamp and text columns, of which
+            the first 256 characters count. None where no value is present.
         mean, variance: of the present values of integer and number columns (the variance is that
             of the population, divided by n); None for other types.
         distinct: number of different present values.
         distinct_exact: whether `distinct` was counted; if not, it is an estimate with a standard
-            error of 1.6 %.
+            error of 1.6 %; of a table with more than 512 columns, more (`shared.distinct`).
         top: the most frequent values, most frequent first, ties in the order of the text.
             Holds all of them where there are few (`top_is_complete`).
         top_exact: whether the counts in `top` were counted; if not, they are lower bounds.

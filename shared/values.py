@@ -141,17 +141,24 @@ def parse_column(text: pa.StringArray) -> Parsed:
     )
 
 
+def _is_word(field: str | None) -> bool:
+    """Tell whether a field is clearly neither a number nor a timestamp nor missing."""
+    if field is None or not (field := field.strip()) or field in MISSING_MARKERS:
+        return False
+    # Arrow reads infinities and NaN in any case.
+    return field[0] not in "+-.0123456789" and field[:3].lower() not in ("inf", "nan")
+
+
 _Found = tuple[ColumnType, dict[str, int], npt.NDArray[Any] | None]
 
 
 def _parse_present(text: pa.StringArray) -> _Found:
     """Return type, markers and numbers of fields of which at least one is not null."""
+    # Where one of the first few is a word, all are text.
+    if any(map(_is_word, text.slice(0, _FEW).to_pylist())):
+        return ColumnType.TEXT, {}, None
     if (found := _parse_numbers(text)) is not None:
         return found
-    # Where the first few are text, all are.
-    few = text.slice(0, _FEW).drop_null()
-    if 0 < len(few) < len(text) and _parse_present(few)[0] is ColumnType.TEXT:
-        return ColumnType.TEXT, {}, None
     # Now the costlier look: are there only missing-value markers or blanks in the way?
     marked = pc.is_in(text, value_set=pa.array(MISSING_MARKERS))
     rest = pc.utf8_trim_whitespace(pc.if_else(marked, pa.scalar(None, pa.string()), text))
@@ -193,12 +200,17 @@ def _has_leading_zeros(text: pa.StringArray) -> bool:
     """Tell whether any field is spelled like 0012, -07.5 or 0x1f: digits, but no plain number."""
     offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
     data = np.frombuffer(text.buffers()[2], np.uint8)
-    starts, lengths = offsets[:-1], np.diff(offsets)
-    minus = data[np.minimum(starts, len(data) - 1)] == ord("-")
-    zero = data[np.minimum(starts + minus, len(data) - 1)] == ord("0")
-    suspects = np.flatnonzero(zero & (lengths - minus > 1))
-    behind = data[starts[suspects] + minus[suspects] + 1]
-    return bool(((behind >= ord("0")) & (behind <= ord("9")) | (behind | 32 == ord("x"))).any())
+    starts, ends = offsets[:-1], offsets[1:]
+    # Clipped: a null behind the last field begins where the data ends.
+    first = data.take(starts, mode="clip")
+    zero = np.flatnonzero(first == ord("0"))
+    behind, stop = starts[zero] + 1, ends[zero]
+    if len(minus := np.flatnonzero(first == ord("-"))):
+        minus = minus[data.take(starts[minus] + 1, mode="clip") == ord("0")]
+        behind = np.concatenate([behind, starts[minus] + 2])
+        stop = np.concatenate([stop, ends[minus]])
+    digit = data[behind[behind < stop]]
+    return bool(((digit >= ord("0")) & (digit <= ord("9")) | (digit | 32 == ord("x"))).any())
 
 
 def _count(text: pa.StringArray) -> dict[str, int]:

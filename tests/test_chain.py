@@ -4,24 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-SAMPLE = Path(__file__).parents[1] / "data" / "quest_log_sample.csv"
-
-
-def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {line}"],
-        cwd=cwd,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
+from splitting import SAMPLE, shell
 
 
 def test_from_a_csv_to_predictions_of_its_records(tmp_path: Path) -> None:

@@ -4,44 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
-
-SHARDER = str(Path(sys.executable).with_name("sharder"))
-SAMPLE = Path(__file__).parents[1] / "data" / "quest_log_sample.csv"
-
-
-def sharder(*args: object, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [SHARDER, *map(str, args)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
-    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def failure(*args: object, cwd: Path) -> str:
-    """Run a command that fails as expected, and return its message."""
-    done = sharder(*args, cwd=cwd, status=1)
-    assert done.stdout == ""
-    assert done.stderr.startswith("sharder: error: ")
-    return done.stderr
-
-
-def write(directory: Path, text: str | bytes, name: str = "drop.csv") -> Path:
-    path = directory / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def tree(directory: Path) -> dict[str, bytes]:
-    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
-    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+from splitting import SAMPLE, SHARDER, failure, sharder, tree, write
 
 
 def test_the_only_line_on_stdout_is_the_dataset(tmp_path: Path) -> None:
@@ -107,11 +80,60 @@ def test_the_profile_is_exact_over_all_records(tmp_path: Path) -> None:
     assert columns["nothing"]["missing"] == 1001
 
 
+def test_values_too_many_to_count_are_estimated(tmp_path: Path) -> None:
+    # 60,000 values of each kind, one record in a hundred has the first of them.
+    numbers = [n if n % 100 else 0 for n in range(60_000)]
+    rows = "".join(f"{n},{n / 8},{'' if n == 7 else f'x{n}'}\n" for n in numbers)
+    write(tmp_path, "whole,number,text\n" + rows)
+    sharder("split", "drop.csv", "--out", ".", "--block-bytes", "300KiB", cwd=tmp_path)
+    for column in json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout):
+        assert not column["distinct_exact"]
+        assert abs(column["distinct"] - 59_401) < 0.05 * 59_401  # three standard errors
+        value, count = column["top"][0]
+        assert value == ("x0" if column["name"] == "text" else "0")
+        assert 580 < count <= 600
+        assert column["missing"] == (column["name"] == "text")
+
+
+def test_five_hundred_columns_of_long_text_take_no_more_memory(tmp_path: Path) -> None:
+    random = Random(0)
+    texts = ["".join(random.choices("abcdefghij", k=60)) for _ in range(20_000)]
+    with (tmp_path / "drop.csv").open("w") as file:
+        file.write(",".join(f"c{number}" for number in range(500)) + "\n")
+        for _ in range(1200):
+            file.write(",".join(random.choices(texts, k=500)) + "\n")
+    done = sharder(
+        *("split", "drop.csv", "--out", ".", "--block-bytes", "1MiB", "--workers", 2),
+        *("--rows-per-shard", 50),
+        cwd=tmp_path,
+    )
+    (peak,) = re.findall(r"at most (\d+) MiB of memory", done.stderr)
+    assert int(peak) <= 2 * 8 + 200
+
+
+def test_of_a_long_text_the_profile_keeps_the_beginning(tmp_path: Path) -> None:
+    write(tmp_path, "a\n" + "".join(f"{letter * 300_000}\n" for letter in "cab"))
+    sharder("split", "drop.csv", "--out", ".", "--validate-fraction", 0, cwd=tmp_path)
+    (column,) = json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout)
+    assert (column["minimum"], column["maximum"]) == ("a" * 256, "c" * 256)
+
+
 def test_info_prints_a_table(tmp_path: Path) -> None:
     sharder("split", SAMPLE, "--out", "data", cwd=tmp_path)
     shown = sharder("info", "data/log_quest", cwd=tmp_path).stdout
     assert "1,200 records = " in shown
     assert "player_class" in shown
+
+
+def test_an_ascii_terminal_gets_the_path_as_it_is_and_tables_in_escapes(tmp_path: Path) -> None:
+    write(tmp_path, "職業\n" + "魔法使い\n" * 20)
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    split = [SHARDER, "split", "drop.csv", "--out", "データ"]
+    done = subprocess.run(split, cwd=tmp_path, env=ascii_only, capture_output=True, timeout=60)
+    assert done.stdout.decode() == "データ/log_quest\n"
+    info = [SHARDER, "info", "データ/log_quest"]
+    shown = subprocess.run(info, cwd=tmp_path, env=ascii_only, capture_output=True, timeout=60)
+    assert rb"\u8077\u696d" in shown.stdout
 
 
 def test_several_sources_are_one_table(tmp_path: Path) -> None:
@@ -123,7 +145,7 @@ def test_several_sources_are_one_table(tmp_path: Path) -> None:
     }
     write(tmp_path, "a,c\n5,6\n", "three.csv")
     message = failure("split", "one.csv", "three.csv", "--out", "x", cwd=tmp_path)
-    assert "three.csv: expected the header of one.csv: a, b, found a, c" in message
+    assert "three.csv: header: expected the columns of one.csv, found no 'b' but 'c'" in message
 
 
 def test_bad_records_are_kept_aside_with_place_and_reason(tmp_path: Path) -> None:
@@ -148,7 +170,7 @@ def test_too_many_bad_records_fail_the_run_and_leave_nothing(tmp_path: Path) -> 
     assert "1 of 51" in message
     assert "drop.csv: record 51 (line 52, byte 204): 1 fields, the header has 2" in message
     assert "--max-rejected" in message
-    assert list((tmp_path / "data").iterdir()) == []
+    assert not (tmp_path / "data").exists()
     sharder("split", "drop.csv", "--out", "data", "--max-rejected", "2%", cwd=tmp_path)
 
 
@@ -168,9 +190,9 @@ def test_a_bad_source_gets_one_clear_message(tmp_path: Path, text: bytes, messag
     write(tmp_path, text)
     options = ("--max-record-bytes", 4000, "--block-bytes", 1000)
     assert f"drop.csv: {message}" in failure(
-        "split", "drop.csv", "--out", "data", *options, cwd=tmp_path
+        "split", "drop.csv", "--out", "data/of/june", *options, cwd=tmp_path
     )
-    assert not (tmp_path / "data").exists() or list((tmp_path / "data").iterdir()) == []
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_missing_source_is_named(tmp_path: Path) -> None:

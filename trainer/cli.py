@@ -158,7 +158,8 @@ def _dataset_path(argument: str) -> Path:
     """Return the dataset's path, which `-` takes from the only line of stdin."""
     if argument != "-":
         return Path(argument)
-    line = sys.stdin.readline().strip()
+    # As bytes: a path may have any, whatever the locale.
+    line = sys.stdin.buffer.readline().strip()
     if not line:
         raise ConfigError(
             "stdin",
@@ -166,7 +167,7 @@ def _dataset_path(argument: str) -> Path:
             found="nothing: the stage before it gave no dataset",
             hint="its message says why",
         )
-    return Path(line)
+    return Path(os.fsdecode(line))
 
 
 def main() -> None:

@@ -1,0 +1,215 @@
+"""Where the bytes of a source come from: a file, a pipe, or an object in a store."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import select
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any
+
+from shared.errors import SourceError
+
+# The part of an object that is fetched at a time when it is read from its start on.
+_REMOTE_BYTES = 8 << 20
+
+
+class Origin(ABC):
+    """Bytes that can be read from their start on, and in ranges if the place allows it.
+
+    Attributes:
+        name: as the user gave it.
+        size: in bytes; None as long as it is not known.
+        has_ranges: whether any range of the bytes can be read, in parallel.
+        identity: equal for two names of the same thing.
+    """
+
+    name: str
+    size: int | None
+    has_ranges: bool
+    identity: Hashable
+
+    @abstractmethod
+    def open(self, *, again: bool) -> io.RawIOBase:
+        """Open it at its start; `tell` of what is returned counts the bytes read.
+
+        Args:
+            again: whether it will be opened another time.
+
+        Raises:
+            SourceError: it cannot be opened.
+        """
+
+    @abstractmethod
+    def read(self, offset: int, size: int) -> bytes:
+        """Return a range of the bytes, fewer where they end.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+
+    def interrupt(self) -> None:  # noqa: B027 -- only a pipe waits for long
+        """End a read that is waiting in another thread."""
+
+
+class LocalFile(Origin):
+    """A file."""
+
+    has_ranges = True
+
+    def __init__(self, name: str) -> None:
+        """Look at the file."""
+        self.name = name
+        with readable(name), Path(name).open("rb") as file:
+            status = os.fstat(file.fileno())
+        self.size, self.identity = status.st_size, (status.st_dev, status.st_ino)
+
+    def open(self, *, again: bool) -> io.RawIOBase:  # noqa: ARG002
+        """Open it at its start."""
+        with readable(self.name):
+            return Path(self.name).open("rb", buffering=0)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return a range of the bytes."""
+        with readable(self.name), Path(self.name).open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+
+class Pipe(Origin):
+    """A stream that can be read only once: stdin, a named pipe, a device.
+
+    It can be opened more than once all the same: what was read `again` is kept, and read again.
+    """
+
+    size = None
+    has_ranges = False
+
+    def __init__(self, name: str, handle: int | None = None) -> None:
+        """Open the stream; this waits for who writes to a named pipe.
+
+        Args:
+            name: as the user gave it.
+            handle: of the stream, if it is open already.
+        """
+        self.name = name
+        with readable(name):
+            self._file = os.open(name, os.O_RDONLY) if handle is None else os.dup(handle)
+            status = os.fstat(self._file)
+        self.identity = status.st_dev, status.st_ino
+        self.kept = bytearray()
+        self._interrupted, self._interrupt = os.pipe()
+        for opened in (self._file, self._interrupted, self._interrupt):
+            weakref.finalize(self, os.close, opened)
+
+    def open(self, *, again: bool) -> io.RawIOBase:
+        """Open it at its start."""
+        return _PipeReader(self, keep=again)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Never asked for, since there are no ranges."""
+        raise NotImplementedError
+
+    def take(self, buffer: memoryview) -> int:
+        """Read what comes next, at least a byte unless the stream has ended."""
+        ready, _, _ = select.select([self._file, self._interrupted], [], [])
+        return 0 if self._interrupted in ready else os.readv(self._file, [buffer])
+
+    def interrupt(self) -> None:
+        """End a read that is waiting in another thread."""
+        os.write(self._interrupt, b"x")
+
+
+class _PipeReader(io.RawIOBase):
+    """One reading of a pipe, from its start."""
+
+    def __init__(self, pipe: Pipe, *, keep: bool) -> None:
+        self._pipe = pipe
+        self._keep = keep
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        kept, view = self._pipe.kept, memoryview(buffer).cast("B")
+        if self._position < len(kept):
+            known = kept[self._position : self._position + len(view)]
+            count = len(known)
+            view[:count] = known
+        else:
+            if not self._keep:
+                self._pipe.kept = bytearray()
+            count = self._pipe.take(view)
+            if self._keep:
+                kept += view[:count]
+        self._position += count
+        return count
+
+
+class RemoteFile(Origin):
+    """An object that fsspec reads: s3://, gs://, https://, memory://, and others."""
+
+    def __init__(self, name: str, file_system: Any, path: str) -> None:
+        """Ask the store for the object's size.
+
+        Args:
+            name: as the user gave it.
+            file_system: of fsspec.
+            path: as the file system has it.
+        """
+        self.name = name
+        self.identity = file_system.unstrip_protocol(path)
+        self._file_system, self._path = file_system, path
+        with readable(name):
+            info = file_system.info(path)
+        if info.get("type") == "directory":
+            raise SourceError(name, expected="an object", found="a directory", hint="end it in /*")
+        self.size = info.get("size")
+        # Web servers say whether they give ranges; all other stores do.
+        self.has_ranges = self.size is not None and bool(info.get("partial", True))
+
+    def open(self, *, again: bool) -> io.RawIOBase:  # noqa: ARG002
+        """Open it at its start."""
+        options = {"block_size": _REMOTE_BYTES, "cache_type": "readahead"}
+        with readable(self.name):
+            file: io.RawIOBase = self._file_system.open(
+                self._path, "rb", **(options if self.has_ranges else {"block_size": 0})
+            )
+            return file
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return a range of the bytes."""
+        with readable(self.name):
+            return bytes(self._file_system.cat_file(self._path, start=offset, end=offset + size))
+
+
+@contextlib.contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Turn what goes wrong with a place into the error that names it.
+
+    Stores have errors of their own, of any class.
+    """
+    try:
+        yield
+    except SourceError:
+        raise
+    except FileNotFoundError as error:
+        # A web address that does not answer is "not found", too.
+        why = f": {error.__cause__}" if error.__cause__ else ""
+        raise SourceError(name, expected="a CSV file", found=f"no such file{why}") from None
+    except OSError as error:
+        found = error.strerror or str(error) or type(error).__name__
+        raise SourceError(name, expected="a readable file", found=found) from None
+    except ImportError as error:
+        raise SourceError(name, expected="a package that reads it", found=str(error)) from None
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}"
+        raise SourceError(name, expected="a readable file", found=found) from error

@@ -1,0 +1,59 @@
+"""Helpers of the tests that run `sharder` as a user does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SHARDER = str(Path(sys.executable).with_name("sharder"))
+SAMPLE = Path(__file__).parents[1] / "data" / "quest_log_sample.csv"
+
+
+def sharder(
+    *args: object, cwd: Path, status: int = 0, stdin: bytes = b""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command, and check its exit status."""
+    command = [SHARDER, *map(str, args)]
+    run = subprocess.run(command, cwd=cwd, capture_output=True, input=stdin, timeout=120)
+    done = subprocess.CompletedProcess(
+        command, run.returncode, run.stdout.decode(), run.stderr.decode()
+    )
+    assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line in a shell that finds the programs."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"],
+        cwd=cwd,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def failure(*args: object, cwd: Path, stdin: bytes = b"") -> str:
+    """Run a command that fails as expected, and return its message."""
+    done = sharder(*args, cwd=cwd, status=1, stdin=stdin)
+    assert done.stdout == ""
+    assert done.stderr.startswith("sharder: error: ")
+    return done.stderr
+
+
+def write(directory: Path, text: str | bytes, name: str = "drop.csv") -> Path:
+    """Write a source."""
+    path = directory / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def tree(directory: Path) -> dict[str, bytes]:
+    """Return the bytes of all files in a directory."""
+    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
