@@ -208,6 +208,23 @@ def test_a_damaged_cache_is_told_and_made_again(
     assert said == [line]
 
 
+def test_a_damaged_cache_that_cannot_be_removed_is_told_once(dataset: Path, tmp_path: Path) -> None:
+    expected = open_sequence(dataset, cache="off")
+    epochs = [epoch_of(expected) for _ in range(3)]
+    cache = fill(dataset)
+    _flip(cache)
+    # What is behind a link is not removed.
+    cache.rename(tmp_path / "elsewhere")
+    cache.symlink_to(tmp_path / "elsewhere")
+    said: list[str] = []
+    sequence = open_sequence(dataset, said)
+    assert all(same(epoch_of(sequence), epoch) for epoch in epochs)
+    sequence.close()
+    (line,) = said
+    assert line.endswith("the cache cannot be removed, and the shards are read instead")
+    assert caches(dataset) == [cache]
+
+
 def test_two_runs_at_once_write_one_cache(dataset: Path) -> None:
     expected = open_sequence(dataset, cache="off", shuffle_window=1)
     epochs = [epoch_of(expected) for _ in range(2)]

@@ -58,6 +58,8 @@ class Keeper:
         self._cache: Cache | None = None
         self._writer: CacheWriter | None = None
         self._close: Callable[[], object] = lambda: None
+        # Damaged caches that could not be removed.
+        self._distrusted: set[Path] = set()
         self._places = [] if cache == "off" else places(cache, dataset)
         self._name = cache_name(shards, side, spec) if self._places else ""
         self._writes = bool(self._places)
@@ -74,7 +76,7 @@ class Keeper:
             return
         for place in self._places:
             path = place / self._name
-            if not path.exists():
+            if path in self._distrusted or not path.exists():
                 continue
             try:
                 self._cache = Cache(path, self._shards, self._spec)
@@ -92,6 +94,7 @@ class Keeper:
         if self._writer is not None:
             with self._giving_up():
                 if self._writer.is_done:
+                    self._stop_writing()
                     self.look()
 
     def take(self, rows: Rows) -> Batch | None:
@@ -169,6 +172,9 @@ class Keeper:
 
     def _drop(self, path: Path, error: ContractError) -> None:
         shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            self._distrusted.add(path)
         # A new one is written from the shards that are read from now on.
         self._writes = True
-        self._say(f"{error}; the cache is removed, and the shards are read instead")
+        fate = "cannot be removed" if path.exists() else "is removed"
+        self._say(f"{error}; the cache {fate}, and the shards are read instead")

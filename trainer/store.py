@@ -20,6 +20,7 @@ import msgspec
 
 from shared.errors import ConfigError, TargetError
 from shared.layout import Side, shard_dir
+from shared.manifest import spell_path
 from trainer.cache import CONTENTS_NAME, X_NAME, Y_NAME, Contents
 from trainer.writer import PARTIAL_SUFFIX, lock_partial
 
@@ -48,7 +49,11 @@ class Entry:
     used_s: float
 
     def remove(self) -> None:
-        """Remove it. A run that reads it keeps its files until it ends."""
+        """Remove it. A run that reads it keeps its files until it ends.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
         # First what makes it a cache: one that is half removed is none.
         (self.path / CONTENTS_NAME).unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
@@ -81,7 +86,7 @@ def find_caches(path: Path) -> list[Entry]:
         ConfigError: it is neither.
     """
     if shard_dir(path, Side.TRAIN).is_dir() or _beside(path).is_dir():
-        dataset = str(path.resolve())
+        dataset = spell_path(path.resolve())
         of_user = [e for e in _list_caches(_user_place()) if e.contents.dataset == dataset]
         return _list_caches(_beside(path)) + of_user
     if path.is_dir():
@@ -96,10 +101,14 @@ def clear_caches(path: Path) -> list[Entry]:
 
     Raises:
         ConfigError: as `find_caches`.
+        TargetError: one cannot be removed.
     """
     found = find_caches(path)
     for entry in found:
-        entry.remove()
+        try:
+            entry.remove()
+        except OSError as error:
+            raise TargetError(entry.path, found=error.strerror or str(error)) from None
     for place in (_beside(path), path):
         if place.is_dir():
             _sweep(place)
@@ -149,7 +158,7 @@ def make_room(
     _sweep(place)
     kept = []
     for entry in _list_caches(place):
-        of_dataset = (entry.contents.dataset, entry.contents.side) == (str(dataset), side)
+        of_dataset = (entry.contents.dataset, entry.contents.side) == (spell_path(dataset), side)
         if of_dataset and _origin(entry.path.name) != _origin(name):
             entry.remove()
         else:

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from shared.layout import Side
+from shared.manifest import spell_path
 from trainer.cache import (
     CONTENTS_NAME,
     X_NAME,
@@ -125,7 +126,7 @@ class CacheWriter:
 
     def _complete(self) -> None:
         contents = Contents(
-            dataset=str(self._dataset),
+            dataset=spell_path(self._dataset),
             side=self._side,
             records=int(self._ends[-1]),
             features=self._spec.width,
