@@ -6,7 +6,8 @@ Makes a quest log, splits it into shards of 1,000 records, and reads its numeric
 label with two workers, without a model: with `CSVSequence`, whose first epoch reads the shards and
 writes the cache that the later ones read; the same without a cache; and with pandas, `fillna(0)`
 and `keras.utils.PyDataset(workers=2, use_multiprocessing=True)`, whose pool forks. In turns, each
-in a process of its own; prints the medians, in records a second, and their ratios.
+in a process of its own; prints medians of the records a second, which others on the machine
+disturb, and of the processor time of the whole process tree, with their ratios.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rounds import (
     make_dataset,
     measure_in_turns,
     numeric_columns,
+    processor_s,
 )
 
 WORKERS = 2
@@ -46,21 +48,22 @@ def main(records: int, rounds: int, measure: tuple[str, str] | None) -> None:
     with tempfile.TemporaryDirectory() as directory:
         dataset = make_dataset(Path(directory), records)
         rates = measure_in_turns(__file__, WAYS, dataset, rounds)
-    # Epoch 2 may begin before the cache is on the disk.
-    medians = {
-        way: (
-            statistics.median(run[0] for run in runs),
-            statistics.median(rate for run in runs for rate in run[2:]),
-        )
-        for way, runs in rates.items()
-    }
-    print(f"{'records a second':30} {'epoch 1':>10}  ratio {'later':>12}  ratio")
-    classic = medians[CLASSIC]
-    for way, (first, later) in medians.items():
-        print(
-            f"{way:30} {first:10,.0f} {first / classic[0]:6.1f} "
-            f"{later:12,.0f} {later / classic[1]:6.1f}"
-        )
+    for offset, unit in enumerate(("second", "processor second")):
+        # Epoch 2 may begin before the cache is on the disk.
+        medians = {
+            way: (
+                statistics.median(run[offset] for run in runs),
+                statistics.median(rate for run in runs for rate in run[4 + offset :: 2]),
+            )
+            for way, runs in rates.items()
+        }
+        print(f"{f'records a {unit}':30} {'epoch 1':>10}  ratio {'later':>12}  ratio")
+        classic = medians[CLASSIC]
+        for way, (first, later) in medians.items():
+            print(
+                f"  {way:28} {first:10,.0f} {first / classic[0]:6.1f} "
+                f"{later:12,.0f} {later / classic[1]:6.1f}"
+            )
 
 
 def measure_cached(dataset: Path) -> list[float]:
@@ -82,7 +85,7 @@ def measure_sequence(dataset: Path, cache: str = "off") -> list[float]:
         yield from (sequence[index] for index in range(len(sequence)))
         sequence.on_epoch_end()
 
-    rates = measure(epoch, records)
+    rates = measure(epoch, records, lambda: sequence.feed.pids)
     sequence.close()
     return rates
 
@@ -100,17 +103,20 @@ def measure_classic(dataset: Path) -> list[float]:
         yield from adapter.get_numpy_iterator()
         adapter.on_epoch_end()
 
-    return measure(epoch, records)
+    return measure(epoch, records, list)
 
 
-def measure(epoch: Callable[[], Iterable[object]], records: int) -> list[float]:
-    """Return the rate of each epoch, in records a second."""
+def measure(
+    epoch: Callable[[], Iterable[object]], records: int, workers: Callable[[], list[int]]
+) -> list[float]:
+    """Return records a second and records a processor second of each epoch."""
     rates = []
     for _ in range(EPOCHS):
-        start_s = time.perf_counter()
+        start_s, start_processor_s = time.perf_counter(), processor_s(workers())
         for _ in epoch():
             pass
         rates.append(records / (time.perf_counter() - start_s))
+        rates.append(records / (processor_s(workers()) - start_processor_s))
     return rates
 
 

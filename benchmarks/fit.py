@@ -13,11 +13,10 @@ which others on the machine disturb, and of processor seconds of the whole proce
 
 from __future__ import annotations
 
-import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from rounds import (
     make_dataset,
     measure_in_turns,
     numeric_columns,
+    processor_s,
 )
 
 WORKERS = 2
@@ -135,20 +135,6 @@ def csv_dataset(dataset: Path, features: list[str]) -> Any:
         shuffle=False,
     )
     return read.map(lambda columns, label: (tf.stack(list(columns.values()), axis=1), label))
-
-
-def processor_s(workers: Collection[int]) -> float:
-    """Return the processor seconds of this process, its ended children and these workers."""
-    own = sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
-    return own + sum(time.clock_gettime(_clock_of(pid)) for pid in workers)
-
-
-def _clock_of(pid: int) -> int:
-    # As clock_getcpuclockid(3) on Linux: the complement of the id; 2 is the whole process.
-    return ~pid << 3 | 2
 
 
 if __name__ == "__main__":
