@@ -51,6 +51,12 @@ def cli() -> None:
               "auto is beside the dataset.")  # fmt: skip
 @click.option("--cache-bytes", type=Bytes(), show_default="what the disk has free",
               help="Most that the caches there may take.")  # fmt: skip
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column to learn from although it looks like an identifier; may be given again.",
+)
 @click.option("--drop", multiple=True, metavar="COLUMN",
               help="Column to leave out; may be given again.")  # fmt: skip
 @click.option("--task", type=click.Choice(["auto", "binary", "multiclass", "regression"]),

@@ -38,6 +38,7 @@ class FitConfig:
         cache: where encoded records are kept: "auto", "off", or a directory.
         cache_bytes: what the caches there may take together; None is what the disk has free.
         drop: names of columns to leave out.
+        keep: names of columns to learn from although they look like identifiers.
         task: kind of task; `auto` decides by the label's values.
         model: `MODULE:FUNCTION` of a model of one's own; None for the default model.
         learning_rate: at the start. It falls to zero along a cosine.
@@ -63,6 +64,7 @@ class FitConfig:
     cache: str = "auto"
     cache_bytes: int | None = None
     drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     task: Task | Literal["auto"] = "auto"
     model: str | None = None
     learning_rate: float = 0.002
