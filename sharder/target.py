@@ -71,10 +71,12 @@ class Staging:
         return [entry for entry in self._partial.iterdir() if entry.name != LOCK_NAME]
 
     def restore(self) -> None:
-        """Undo what a killed run had only half published."""
+        """Undo what a killed run had only half published, or clear up behind it."""
         retired = self._partial / _RETIRED_NAME
         # The new dataset leaves last: while it is still here, the old one is what counts.
-        if not (retired.exists() and self.dataset.exists()):
+        if not self.dataset.exists():
+            self.clear()
+        if not retired.exists():
             return
         for side in Side:
             new, place = side_root(self.dataset, side), side_root(self._target, side)
