@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -43,12 +44,15 @@ class Interrupts:
     def caught(self) -> Iterator[None]:
         """Catch the signals; what they did before is restored at the end.
 
-        Only the main thread can do that: in any other, nothing changes.
+        One that is ignored stays so: a shell lets its background jobs ignore Ctrl-C. Only the main
+        thread can catch any: in any other, nothing changes.
         """
-        try:
-            before = {number: signal.signal(number, self._catch) for number in _SIGNALS}
-        except ValueError:
-            before = {}
+        before = {
+            number: signal.signal(number, self._catch)
+            for number in _SIGNALS
+            if threading.current_thread() is threading.main_thread()
+            and signal.getsignal(number) is not signal.SIG_IGN
+        }
         hook = sys.unraisablehook
         sys.unraisablehook = lambda found: self._let_pass(found, hook)
         try:
