@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -106,26 +106,18 @@ def _split(
         profile = begin_profile(first.header)
     state = State(alignment=begin(), numbering=Numbering(), ledger=ledger, profile=profile)
     shards = _ShardTable()
-    pool = ThreadPoolExecutor(config.workers)
-    try:
-        total_bytes = _sum(source.origin.size for source in sources)
-        with (
-            ProgressCallback(total_bytes, console),
-            closing(cut_rounds(sources, config.block_bytes)) as rounds,
-        ):
-            for pieces in rounds:
-                graph, wanted = build(pieces, state, first, staged, config)
-                written, *chains = dask.threaded.get(graph, wanted, pool=pool)
-                alignment, numbering, ledger, profile = chains
-                state = State(
-                    alignment=alignment, numbering=numbering, ledger=ledger, profile=profile
-                )
-                shards.add(chain.from_iterable(written))
-    finally:
-        for source in sources:
-            source.origin.interrupt()
-        # After an error too, wait for the tasks under way: they write into the staging directory.
-        pool.shutdown(cancel_futures=True)
+    total_bytes = _sum(source.origin.size for source in sources)
+    with (
+        closing(cut_rounds(sources, config.block_bytes)) as rounds,
+        _workers(config.workers, sources) as pool,
+        ProgressCallback(total_bytes, console),
+    ):
+        for pieces in rounds:
+            graph, wanted = build(pieces, state, first, staged, config)
+            written, *chains = dask.threaded.get(graph, wanted, pool=pool)
+            alignment, numbering, ledger, profile = chains
+            state = State(alignment=alignment, numbering=numbering, ledger=ledger, profile=profile)
+            shards.add(chain.from_iterable(written))
     ledger.close()
     shards.add(write_left_over(state.numbering, dataset=staged, header_line=first.header_line))
     sides = {
@@ -158,6 +150,18 @@ def _split(
         sides=sides,
         columns=profile.columns() if profile else None,
     )
+
+
+@contextmanager
+def _workers(number: int, sources: Sequence[Source]) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of threads; no task is under way behind it, after an error neither."""
+    pool = ThreadPoolExecutor(number)
+    try:
+        yield pool
+    finally:
+        for source in sources:  # or a read from a silent pipe would never end
+            source.origin.interrupt()
+        pool.shutdown(cancel_futures=True)
 
 
 def _sum(sizes: Iterable[int | None]) -> int | None:

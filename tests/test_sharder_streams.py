@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from itertools import chain, repeat
 from pathlib import Path
@@ -181,8 +182,10 @@ def test_ctrl_c_ends_a_run_that_waits_for_a_silent_pipe(tmp_path: Path) -> None:
     assert process.stderr
     process.stdin.write(TEXT)
     shards = tmp_path / "data" / ".log_quest.partial" / "log_quest" / "splited"
-    while not list(shards.glob("*")):
+    while len(list(shards.glob("*"))) < 2:
         assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(1)  # it has taken all that there is, and waits for more
     os.kill(process.pid, signal.SIGINT)
     stderr = process.stderr.read()
     assert process.wait(timeout=60) == 130, stderr
@@ -228,4 +231,4 @@ def test_a_stream_stops_before_the_disk_is_full(
     monkeypatch.setattr(os, "statvfs", shrinking)
     with pytest.raises(TargetError, match="GB free for the shards, found"):
         split(source, tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
