@@ -88,6 +88,10 @@ def cli() -> None:
               help="Records in each shard.")  # fmt: skip
 @click.option("--validate-fraction", type=_Share(), default=_DEFAULTS.validate_fraction,
               show_default=True, help="Share of the records kept for validation.")  # fmt: skip
+@click.option("--test-fraction", type=_Share(), default=_DEFAULTS.test_fraction,
+              show_default=True, help="Share kept for a last test, on a third side.")  # fmt: skip
+@click.option("--group-by", metavar="COLUMN",
+              help="Keep all records with the same value together, on one side.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the split: the same seed gives the same sides.")  # fmt: skip
 @click.option("--block-bytes", type=_Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",
@@ -102,6 +106,8 @@ def cli() -> None:
               show_default="16MiB", help="Longest record; stops a quote left open.")  # fmt: skip
 @click.option("--overwrite", is_flag=True,
               help="Replace an existing dataset, once the new one is complete.")  # fmt: skip
+@click.option("--restart", is_flag=True,
+              help="Begin anew, not where an earlier run was cut off.")  # fmt: skip
 def split(**options: Any) -> None:
     """Split CSVs into shards of 1000 records, for training and validation.
 
@@ -182,7 +188,7 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False)
     except ShardfitError as error:
-        click.echo(f"sharder: error: {error}", err=True)
+        click.echo("; ".join((f"sharder: error: {error}", *_notes(error))), err=True)
         sys.exit(1)
     except BrokenPipeError:
         # Who read stdout has had enough; Python must not complain about it at its end.
@@ -195,9 +201,16 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("sharder: interrupted; nothing is left behind", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        left = " ".join(_notes(error)) or "nothing is left behind"
+        click.echo(f"sharder: interrupted; {left}", err=True)
         sys.exit(130)
+
+
+def _notes(error: BaseException) -> list[str]:
+    """Return what was noted of an error on its way, or of the one that it stands for."""
+    cause = error.__cause__ or error.__context__
+    return getattr(error, "__notes__", None) or (_notes(cause) if cause else [])
 
 
 if __name__ == "__main__":

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sharder.align import Alignment, place, too_long
+from sharder.assign import REJECTED, assign_sides
 from sharder.config import SplitConfig
 from sharder.dialect import Dialect
 from sharder.encoding import Encoding, Text
 from sharder.lines import CHUNK_BYTES, CR, Positions, find, line_ends
 from sharder.scan import Scan, structural_quotes
-from shared.layout import Side
-from shared.splitmix import mix
-
-# Where each record goes: the index of its side, or nowhere.
-SIDES = (Side.TRAIN, Side.VALIDATE)
-REJECTED = len(SIDES)
 
 
 @dataclass(frozen=True)
@@ -115,28 +111,37 @@ def inspect(
     fields = _count_fields(data, starts, ends, scan.dialect, trusted=own.trusted)
     text = encoding.to_utf8(data, starts, ends)
     reasons = _find_bad(fields, len(header), text, encoding)
-    numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
-    sides = assign_sides(numbers, config.seed, config.validate_fraction)
-    sides[list(reasons)] = REJECTED
     rejected = []
     for record, reason in reasons.items():
         number, line, offset = where(record)
         raw = encoding.source_bytes(data[starts[record] : ends[record]])
         rejected.append(Rejected(source, number + 1, line + 1, offset, reason, raw))
-    plain = scan.dialect.to_plain(text.data, text.starts, text.ends, sides != REJECTED)
+    good = np.ones(len(starts), bool)
+    good[list(reasons)] = False
+    plain = scan.dialect.to_plain(text.data, text.starts, text.ends, good)
+    groups = None
+    if config.group_by is not None:
+        groups = _read_column(*plain, good, header, config.group_by)
+    sides = np.full(len(starts), REJECTED, np.uint8)
+    numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
+    sides[good] = assign_sides(config.split, numbers[good], groups)
     return Block(*plain, sides, tuple(rejected))
 
 
-def assign_sides(
-    numbers: npt.NDArray[np.uint64], seed: int, validate_fraction: float
-) -> npt.NDArray[np.uint8]:
-    """Return the side of each record, index into `SIDES`: a hash of seed and record number.
+def _read_column(
+    data: bytes,
+    starts: Positions,
+    ends: Positions,
+    good: npt.NDArray[np.bool_],
+    header: Sequence[str],
+    column: str,
+) -> Any:
+    """Return the fields of one column of the good records, a pyarrow.StringArray."""
+    # Not at the top: a run without a profile and without groups needs no Arrow, which takes 60 ms.
+    from shared.values import read_text
 
-    So it depends on nothing else: neither on blocks nor on workers, nor on what comes before.
-    """
-    hashes = mix(numbers ^ mix(np.array([seed], np.uint64)))
-    limit = np.uint64(int(validate_fraction * 2**64))
-    return (hashes < limit).astype(np.uint8)
+    records = b"".join(cut(data, starts[good], ends[good]))
+    return read_text(records, header, columns=[column])[0] if records else None
 
 
 def cut(data: bytes, starts: Positions, ends: Positions) -> list[memoryview]:

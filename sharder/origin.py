@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.errors import SourceError
+from shared.errors import SourceError, UnreadableError
 
 # The part of an object that is fetched at a time when it is read from its start on.
 _REMOTE_BYTES = 8 << 20
@@ -27,12 +27,14 @@ class Origin(ABC):
         size: in bytes; None as long as it is not known.
         has_ranges: whether any range of the bytes can be read, in parallel.
         identity: equal for two names of the same thing.
+        version: tells whether it has changed: when it was written, or what the store says of it.
     """
 
     name: str
     size: int | None
     has_ranges: bool
     identity: Hashable
+    version: str = ""
 
     @abstractmethod
     def open(self, *, again: bool) -> io.RawIOBase:
@@ -68,6 +70,7 @@ class LocalFile(Origin):
         with readable(name), Path(name).open("rb") as file:
             status = os.fstat(file.fileno())
         self.size, self.identity = status.st_size, (status.st_dev, status.st_ino)
+        self.version = str(status.st_mtime_ns)
 
     def open(self, *, again: bool) -> io.RawIOBase:  # noqa: ARG002
         """Open it at its start."""
@@ -174,6 +177,7 @@ class RemoteFile(Origin):
         if info.get("type") == "directory":
             raise SourceError(name, expected="an object", found="a directory", hint="end it in /*")
         self.size = info.get("size")
+        self.version = str(info.get("ETag") or info.get("mtime") or "")
         # Web servers say whether they give ranges; all other stores do.
         self.has_ranges = self.size is not None and bool(info.get("partial", True))
 
@@ -210,7 +214,7 @@ def readable(name: str) -> Iterator[None]:
         raise SourceError(name, expected="a CSV file", found=f"no such file{why}") from None
     except OSError as error:
         found = error.strerror or str(error) or type(error).__name__
-        raise SourceError(name, expected="a readable file", found=found) from None
+        raise UnreadableError(name, expected="a readable file", found=found) from None
     except ImportError as error:
         raise SourceError(name, expected="a package that reads it", found=str(error)) from None
     except Exception as error:

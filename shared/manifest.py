@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -40,14 +40,18 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     """The rule that puts a record on a side.
 
     Attributes:
-        by: what is hashed; "record" is the number of the record in the source, from 0.
+        by: what is hashed: "record" is the number of the record in the source, from 0; "group" is
+            the value of a column, so that all records that have the same are on the same side.
+        column: name of that column.
         seed: of the hash.
-        validate_fraction: share of the hash's range that goes to the validation side.
+        validate_fraction, test_fraction: share of the hash's range that goes to that side.
     """
 
-    by: str = "record"
+    by: Literal["record", "group"] = "record"
+    column: str | None = None
     seed: int
     validate_fraction: float
+    test_fraction: float = 0.0
 
 
 class Shards(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ RECORDS = 200
 def columns_of(table: dict[str, Sequence[str]]) -> tuple[Column, ...]:
     header = list(table)
     data = csv_bytes(header, list(zip(*table.values(), strict=True)))
-    profile = Profile(header)
+    profile = Profile.begin(header)
     profile.add(profile_block(header, read_text(data, header, skip_header=True)))
     return profile.columns()
 

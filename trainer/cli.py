@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import click
 from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
 from trainer.config import EvaluateConfig, FitConfig, PredictConfig, parse_class_weight
+from trainer.interrupt import Interrupted
 
 # What the options are without: the help shows them, and says them only once, in the config.
 _DEFAULTS = FitConfig(dataset=Path(), label="", out=Path())
@@ -57,7 +59,13 @@ def cli() -> None:
 @click.option("--missing", type=click.Choice(["indicator", "zero"]), default=_DEFAULTS.missing,
               show_default=True,
               help="A missing number: the mean, and a column that says so; or a 0.")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace a finished run.")
+@click.option("--checkpoint-every", type=int, default=_DEFAULTS.checkpoint_every, metavar="N",
+              show_default=True,
+              help="Batches between two checkpoints; each epoch ends with one, too.")  # fmt: skip
+@click.option("--more-epochs", type=int, metavar="N",
+              help="Go on with a finished run, for so many epochs at most.")  # fmt: skip
+@click.option("--overwrite", is_flag=True,
+              help="Replace a finished run, or one of other options.")  # fmt: skip
 def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
     """Train a model on DATASET, the directory that `sharder split` printed.
 
@@ -65,6 +73,8 @@ def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
     stdout where this is no terminal:
 
       sharder split quest_log.csv --out data | trainer fit - --label clear --out runs/quest
+
+    After a failure, Ctrl-C or worse, the same command goes on where it was cut off.
     """
     config = FitConfig(
         dataset=_dataset_path(dataset),
@@ -140,13 +150,15 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("trainer: interrupted", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        cause = error.__cause__ or error  # click puts an Abort of its own around it
+        interrupted = cause if isinstance(cause, Interrupted) else Interrupted(signal.SIGINT)
+        click.echo(f"trainer: {interrupted.message}", err=True)
         # Not sys.exit: TensorFlow's threads are still in the interrupted step, and crash now and
         # then while the interpreter is taken down. All of ours is closed by now.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(130)
+        os._exit(128 + interrupted.signal)
 
 
 if __name__ == "__main__":

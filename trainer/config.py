@@ -12,6 +12,11 @@ from shared.layout import Side
 from trainer.features import Missing
 from trainer.label import ClassWeight, Task
 
+# The options that do not change what comes out: a run that goes on may have others.
+NEUTRAL_OPTIONS = frozenset(
+    {"dataset", "out", "workers", "max_queue_size", "checkpoint_every", "overwrite"}
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
@@ -33,6 +38,8 @@ class FitConfig:
         class_weight: "balanced", or weights of classes.
         patience: epochs without a better result until training stops.
         missing: what stands for a missing number (see `trainer.features.derive_features`).
+        checkpoint_every: batches between two checkpoints; every epoch ends with one, too.
+        more_epochs: passes to go on with a finished run, at most.
         overwrite: whether to replace a run in `out`.
     """
 
@@ -54,6 +61,9 @@ class FitConfig:
     # While the learning rate is high, the validation loss jumps: the best epochs come late.
     patience: int = 10
     missing: Missing = "indicator"
+    # One takes as long as two steps.
+    checkpoint_every: int = 1000
+    more_epochs: int | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -64,6 +74,11 @@ class FitConfig:
         _at_least("--workers", self.workers, 0)
         _at_least("--max-queue-size", self.max_queue_size, 1)
         _at_least("--patience", self.patience, 1)
+        _at_least("--checkpoint-every", self.checkpoint_every, 1)
+        if self.more_epochs is not None:
+            _at_least("--more-epochs", self.more_epochs, 1)
+            if self.overwrite:
+                raise ConfigError("--more-epochs", expected="no --overwrite", found="both")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(
                 "--seed", expected="a whole number from 0 to 2**32 - 1", found=f"{self.seed}"
