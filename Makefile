@@ -48,6 +48,7 @@ format: $(VENV)/installed-dev  ## format the code
 benchmark: $(VENV)/installed-test  ## measure against GNU split and the classic recipe
 	$(BIN)/python benchmarks/split.py
 	$(BIN)/python benchmarks/feed.py
+	$(BIN)/python benchmarks/fit.py
 
 soak: $(VENV)/installed-test  ## fifty times as many examples, and KILLS=50 kills at random moments
 	$(BIN)/python -m pytest --hypothesis-profile=soak tests/test_sharder_records.py

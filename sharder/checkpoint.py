@@ -22,6 +22,7 @@ from sharder.ledger import Ledger
 from sharder.number import Numbering
 from sharder.shards import ShardTable
 from sharder.source import Source
+from shared.durable import publish
 from shared.errors import TargetError
 from shared.layout import shard_dir, shard_name, shard_number
 from shared.snapshot import pack, unpack
@@ -132,11 +133,8 @@ def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
     data = pack(checkpoint)
     os.sync()
     temporary = file.with_name(f"{file.name}.tmp")
-    with temporary.open("wb") as opened:
-        opened.write(xxhash.xxh3_128_digest(data) + data)
-        opened.flush()
-        os.fsync(opened.fileno())
-    temporary.replace(file)
+    temporary.write_bytes(xxhash.xxh3_128_digest(data) + data)
+    publish(temporary, file)
 
 
 def load_checkpoint(file: Path) -> Checkpoint | None:

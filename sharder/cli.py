@@ -14,6 +14,7 @@ import click
 
 from sharder.config import SplitConfig
 from shared.errors import ConfigError, ShardfitError
+from shared.sizes import Bytes
 
 _DATASET = click.argument("dataset", type=click.Path(path_type=Path))
 # What the options are without: the help shows them, and says them only once, in the config.
@@ -43,21 +44,6 @@ class _Character(click.ParamType[str]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
         return self._names.get(value, value)
-
-
-class _Bytes(click.ParamType[int]):
-    """A number of bytes: 65536, 64KiB, 8MiB or 1GiB."""
-
-    name = "bytes"
-    _units = (("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1))
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        text = str(value)
-        suffix, unit = next(unit for unit in self._units if text.endswith(unit[0]))
-        number = text.removesuffix(suffix)
-        if not number.isdecimal():
-            self.fail(f"{text!r} is not a size such as 65536, 64KiB or 8MiB", param, ctx)
-        return int(number) * unit
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -94,7 +80,7 @@ def cli() -> None:
               help="Keep all records with the same value together, on one side.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the split: the same seed gives the same sides.")  # fmt: skip
-@click.option("--block-bytes", type=_Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",
+@click.option("--block-bytes", type=Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",
               help="Piece of the source that is one task.")  # fmt: skip
 @click.option("--workers", type=int, default=_DEFAULTS.workers, show_default="cores",
               help="Threads.")  # fmt: skip
@@ -102,7 +88,7 @@ def cli() -> None:
               help="Profile the columns; the trainer needs it, or makes its own.")  # fmt: skip
 @click.option("--max-rejected", type=_Share(), default=_DEFAULTS.max_rejected,
               show_default="1%", help="Share of bad records that fails the run.")  # fmt: skip
-@click.option("--max-record-bytes", type=_Bytes(), default=_DEFAULTS.max_record_bytes,
+@click.option("--max-record-bytes", type=Bytes(), default=_DEFAULTS.max_record_bytes,
               show_default="16MiB", help="Longest record; stops a quote left open.")  # fmt: skip
 @click.option("--overwrite", is_flag=True,
               help="Replace an existing dataset, once the new one is complete.")  # fmt: skip

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.durable import sync_names
 from shared.errors import ShardfitError, TargetError, UnreadableError
 from shared.layout import (
     MANIFEST_NAME,
@@ -25,6 +25,7 @@ from shared.layout import (
     shard_dir,
     side_root,
 )
+from shared.lock import LOCK_NAME, hold
 
 # Beside the dataset, whose name never begins with a dot.
 _RETIRED_NAME = ".retired"
@@ -51,7 +52,7 @@ class Staging:
 
     def begin(self) -> bool:
         """Empty the directory, and lay out a new dataset; return whether anything was there."""
-        found = any(self._partial.iterdir())
+        found = any(self._entries())
         self.clear()
         for side in Side:
             shard_dir(self.dataset, side).mkdir(parents=True)
@@ -60,11 +61,14 @@ class Staging:
     def clear(self) -> None:
         """Empty the directory. The checkpoint goes first: without it, all else is debris."""
         self.checkpoint.unlink(missing_ok=True)
-        for entry in self._partial.iterdir():
+        for entry in self._entries():
             if entry.is_dir():
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
+
+    def _entries(self) -> list[Path]:
+        return [entry for entry in self._partial.iterdir() if entry.name != LOCK_NAME]
 
     def restore(self) -> None:
         """Undo what a killed run had only half published."""
@@ -100,7 +104,7 @@ class Staging:
         for side in reversed(Side):
             if any(shard_dir(self.dataset, side).iterdir()):
                 side_root(self.dataset, side).replace(side_root(self._target, side))
-        _sync_directory(self._target.parent)
+        sync_names(self._target.parent)
 
 
 @contextlib.contextmanager
@@ -119,10 +123,10 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
             written. Where something is kept for the next run, a note of the error says so.
     """
     partial = dataset.with_name(f".{dataset.name}.partial")
-    with _errors_named(partial):
-        missing = [parent for parent in partial.parents if not parent.exists()]
-        partial.mkdir(parents=True, exist_ok=True)
-        with _locked(partial):
+    missing = [parent for parent in partial.parents if not parent.exists()]
+    try:
+        # The lock removes the directory where nothing is left in it.
+        with _errors_named(partial), hold(partial):
             staged = Staging(partial, dataset)
             staged.restore()
             try:
@@ -134,17 +138,16 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
                 staged.restore()
                 if staged.keeps(error):
                     error.add_note("what is done is kept: the same command goes on from there")
-                    raise
-                staged.clear()
-                for made in (partial, *missing):
-                    # Another run may be using it by now.
-                    with contextlib.suppress(OSError):
-                        made.rmdir()
+                else:
+                    staged.clear()
                 raise
             # The new dataset is in its place: an old one that cannot be deleted is no failure.
             with contextlib.suppress(OSError):
                 staged.clear()
-                partial.rmdir()
+    finally:
+        for made in missing:
+            with contextlib.suppress(OSError):  # it is not empty, or not there
+                made.rmdir()
 
 
 def _check_replaceable(root: Path, *, overwrite: bool) -> None:
@@ -210,32 +213,3 @@ def _errors_named(where: Path) -> Iterator[None]:
         raise TargetError(
             place, expected="to write here", found=error.strerror or str(error), hint=hint
         ) from error
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold a directory against other runs; the lock ends with the process, however it ends."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise TargetError(
-            directory,
-            expected="no other run with this target",
-            found="one that is writing",
-            hint="wait for it, or give another --name or --out",
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make sure that the names in a directory outlast a power failure."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

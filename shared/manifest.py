@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from shared.durable import publish
 from shared.errors import ContractError
 from shared.layout import MANIFEST_NAME, Side
 from shared.schema import Column
@@ -112,11 +113,8 @@ def save_manifest(manifest: Manifest, dataset: Path) -> None:
     """Write the manifest of a dataset, whole or not at all."""
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     temporary = dataset / f".{MANIFEST_NAME}.tmp"
-    with temporary.open("wb") as file:
-        file.write(text + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(dataset / MANIFEST_NAME)
+    temporary.write_bytes(text + b"\n")
+    publish(temporary, dataset / MANIFEST_NAME)
 
 
 def load_manifest(dataset: Path) -> Manifest | None:

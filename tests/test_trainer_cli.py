@@ -207,7 +207,8 @@ def test_a_loss_that_is_no_number_names_the_shard(home: Path) -> None:
     message = failure(*command, "--learning-rate", "1e38", cwd=home)
 
     assert re.search(
-        r"epoch \d, batch \d \(data/log/splited/split_data_0000\d.csv\): expected a finite loss",
+        r"epoch \d, batch \d \(data/log/splited/split_data_0000\d.csv and 2 more\): "
+        r"expected a finite loss",
         message,
     )
     assert not (home / "runs" / "nan" / "run.json").exists()
@@ -333,3 +334,35 @@ def test_run_json_is_read_strictly(home: Path, tmp_path: Path) -> None:
     message = failure("predict", tmp_path, "x.csv", "--out", "-", cwd=home)
 
     assert "run.json: expected format 1, found format 99" in message
+
+
+def test_a_later_run_reads_the_cache_and_learns_the_same(home: Path) -> None:
+    write_dataset(home / "cached" / "log", HEADER, records_of(600, seed=1), rows_per_shard=100)
+    fit("cached/log", "--cache", "off", cwd=home, out="runs/shards")
+    assert [path.name for path in (home / "cached").iterdir()] == ["log"]
+    for out in ("runs/first", "runs/later"):
+        fit("cached/log", "--workers", 1, cwd=home, out=out)
+    histories = {
+        (home / "runs" / name / "history.csv").read_text() for name in ("shards", "first", "later")
+    }
+    assert len(histories) == 1
+
+    (line,) = trainer("cache", "ls", "cached/log", cwd=home).stdout.splitlines()
+    assert re.match(r"train +600 records +10 features +0\.0 MB  used 20", line)
+    assert str(home / "cached" / ".log.cache") in line
+    done = trainer("cache", "clear", "cached/log", cwd=home)
+    assert (done.stdout, done.stderr) == ("", "removed 1, 0.0 MB\n")
+    assert [path.name for path in (home / "cached").iterdir()] == ["log"]
+
+
+def test_clearing_a_directory_removes_caches_and_nothing_else(home: Path) -> None:
+    (home / "place" / "log.partial").mkdir(parents=True)
+    (home / "place" / "log.partial" / "thesis.txt").write_text("precious")
+    fit("data/log", "--cache", "place", cwd=home, out="runs/placed")
+    assert len(list((home / "place").iterdir())) == 3
+    trainer("cache", "clear", "place", cwd=home)
+    assert [path.name for path in (home / "place").iterdir()] == ["log.partial"]
+    assert (home / "place" / "log.partial" / "thesis.txt").exists()
+
+    message = failure("cache", "ls", "nowhere", cwd=home)
+    assert "nowhere: expected a dataset, or a directory of caches, found no such" in message

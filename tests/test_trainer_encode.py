@@ -11,7 +11,7 @@ import pytest
 from support import csv_bytes
 
 from shared.errors import ContractError
-from trainer.encode import Batch, Encoder
+from trainer.encode import Batch, Encoder, weigh
 from trainer.features import Feature, FeatureSpec, Hashed, Number, Timestamp, Vocabulary
 from trainer.label import LabelSpec
 
@@ -118,7 +118,6 @@ def test_labels_are_encoded_for_their_task(
 
     assert batch.y.dtype == np.float32
     assert batch.y.tolist() == expected
-    assert batch.weights is None
 
 
 def test_records_weigh_what_their_class_weighs() -> None:
@@ -127,8 +126,7 @@ def test_records_weigh_what_their_class_weighs() -> None:
     )
     batch = encode(["a", "y"], [["1", "won"], ["1", "lost"]], NUMBER, label=label)
 
-    assert batch.weights is not None
-    assert batch.weights.tolist() == [3.0, 0.5]
+    assert weigh(batch.y, label).tolist() == [3.0, 0.5]
 
 
 @pytest.mark.parametrize(

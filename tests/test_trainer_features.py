@@ -83,6 +83,13 @@ def test_what_is_left_out_is_said_with_its_reason() -> None:
     )
 
 
+def test_what_looks_like_an_identifier_is_kept_if_told_so() -> None:
+    spec = derive(keep=["id", "name", "mode"])
+    kinds = {feature.column: type(feature) for feature in spec.features}
+    assert (kinds["id"], kinds["name"]) == (Number, Vocabulary)
+    assert "mode: left out, it is constant (campaign)" in spec.notes
+
+
 def test_numbers_of_all_different_values_are_no_identifiers() -> None:
     assert "power" in [feature.column for feature in derive().features]
 
@@ -178,6 +185,7 @@ def test_a_class_without_a_given_weight_weighs_one() -> None:
             "at, mode, nothing, , clear, found no such column",
         ),
         ({"drop": ["xp"]}, "--drop xp: expected one of the columns id, "),
+        ({"drop": ["id"], "keep": ["id"]}, "--keep id: found --drop id; give one of them"),
         ({"drop": ["clear"]}, "--drop clear: found the label; a label cannot be dropped"),
         ({"label": "mode"}, "found the same value (campaign) in every record"),
         ({"label": "nothing"}, "found no value at all"),

@@ -47,9 +47,11 @@ def test_a_run_cut_off_again_and_again_ends_like_one_that_was_not(home: Path) ->
     assert goes_on(told) == "at epoch 1, batch 61 of 150"
     assert names(run / "checkpoints") == ["epoch-00000-batch-000000060.state", "tmp.state"]
 
-    # In validation. (Without workers, the shards are opened by the process that is to be killed.)
+    # In validation, and from the shards: without workers, the process that is to be killed opens
+    # them itself.
     moment = "killed at open.*log_validate.*split_data_00003"
-    told = fit(home, "cut", "--workers", 0, status=-signal.SIGKILL, FAULT=moment)
+    shards = ("--workers", 0, "--cache", "off")
+    told = fit(home, "cut", *shards, status=-signal.SIGKILL, FAULT=moment)
     assert goes_on(told) == "at epoch 1, batch 61 of 150"
 
     # When the next one is complete, and the oldest is removed.
@@ -71,7 +73,7 @@ def test_a_run_cut_off_again_and_again_ends_like_one_that_was_not(home: Path) ->
 
 def test_ctrl_c_and_sigterm_lose_nothing(home: Path) -> None:
     run = home / "stopped"
-    with start_fit(home, "stopped", "--workers", 2) as process:
+    with start_fit(home, "stopped", "--workers", 2, "--cache", "off") as process:
         assert holds_within(lambda: any(run.glob("checkpoints/epoch*")), 60.0)
         # Workers that are stuck, so that the run waits for them.
         workers = children_of(process.pid)

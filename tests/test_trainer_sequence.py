@@ -32,7 +32,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def feed(dataset: Path) -> Iterator[Feed]:
     """One pair of workers for most tests."""
-    feed = CSVSequence(dataset, "clear").feed
+    feed = CSVSequence(dataset, "clear", cache="off").feed
     yield feed
     feed.close()
 
@@ -55,19 +55,26 @@ def records_in(dataset: Path, side: Side) -> list[tuple[int, float]]:
     return found
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("workers", "window"), [(0, 1), (2, 3), (2, None)])
 @pytest.mark.parametrize(
     ("batch_size", "batches"), [(None, 12), (1, 115), (7, 17), (10, 12), (64, 2), (1000, 1)]
 )
 def test_every_epoch_has_every_record_exactly_once(
-    dataset: Path, feed: Feed, batch_size: int | None, batches: int, workers: int
+    dataset: Path,
+    feed: Feed,
+    batch_size: int | None,
+    batches: int,
+    workers: int,
+    window: int | None,
 ) -> None:
     sequence = CSVSequence(
         dataset,
         spec=feed.spec,
         batch_size=batch_size,
+        shuffle_window=window,
         workers=workers,
         feed=feed if workers else None,
+        cache="off",
     )
     assert len(sequence) == batches
     epochs = []
@@ -92,6 +99,7 @@ def test_without_shuffling_the_records_keep_their_order(dataset: Path, feed: Fee
             batch_size=batch_size,
             shuffle=False,
             feed=feed,
+            cache="off",
         )
         found = [record for batch in records_of(sequence) for record in batch]
         assert found == records_in(dataset, Side.VALIDATE)
@@ -99,12 +107,12 @@ def test_without_shuffling_the_records_keep_their_order(dataset: Path, feed: Fee
 
 def test_the_order_is_a_function_of_seed_and_epoch(dataset: Path, feed: Feed) -> None:
     def order(seed: int, epoch: int) -> list[list[tuple[int, float]]]:
-        sequence = CSVSequence(dataset, spec=feed.spec, seed=seed, feed=feed)
+        sequence = CSVSequence(dataset, spec=feed.spec, seed=seed, feed=feed, cache="off")
         sequence.epoch = epoch
         return records_of(sequence)
 
     first = order(0, 1)
-    sequence = CSVSequence(dataset, spec=feed.spec, feed=feed)
+    sequence = CSVSequence(dataset, spec=feed.spec, feed=feed, cache="off")
     records_of(sequence)
     sequence.on_epoch_end()
     assert sequence.epoch == 1
@@ -116,7 +124,7 @@ def test_the_order_is_a_function_of_seed_and_epoch(dataset: Path, feed: Feed) ->
 def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_asked_for(
     dataset: Path, feed: Feed, batch_size: int | None
 ) -> None:
-    sequence = CSVSequence(dataset, spec=feed.spec, batch_size=batch_size, feed=feed)
+    sequence = CSVSequence(dataset, spec=feed.spec, batch_size=batch_size, feed=feed, cache="off")
     expected = records_of(sequence)
     found: dict[int, list[int]] = {}
 
@@ -134,14 +142,14 @@ def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_asked_for(
 
 
 def test_an_index_beyond_the_end_is_refused(dataset: Path, feed: Feed) -> None:
-    sequence = CSVSequence(dataset, spec=feed.spec, feed=feed)
+    sequence = CSVSequence(dataset, spec=feed.spec, feed=feed, cache="off")
     for index in (-1, len(sequence)):
         with pytest.raises(IndexError):
             sequence[index]
 
 
 def test_a_batch_belongs_to_who_asked_for_it(dataset: Path, feed: Feed) -> None:
-    sequence = CSVSequence(dataset, spec=feed.spec, batch_size=4, feed=feed)
+    sequence = CSVSequence(dataset, spec=feed.spec, batch_size=4, feed=feed, cache="off")
     expected = records_of(sequence)
     for index in range(len(sequence)):
         for array in sequence[index]:
@@ -150,19 +158,21 @@ def test_a_batch_belongs_to_who_asked_for_it(dataset: Path, feed: Feed) -> None:
 
 
 def test_the_shards_of_a_batch_are_named(dataset: Path, feed: Feed) -> None:
-    sequence = CSVSequence(dataset, spec=feed.spec, batch_size=15, shuffle=False, feed=feed)
-    directory = dataset / "splited"
-    assert sequence.shard_of(1) == (
-        f"{directory / 'split_data_00001.csv'}, {directory / 'split_data_00002.csv'}"
+    sequence = CSVSequence(
+        dataset, spec=feed.spec, batch_size=15, shuffle=False, feed=feed, cache="off"
     )
+    directory = dataset / "splited"
+    assert sequence.shard_of(1) == f"{directory / 'split_data_00001.csv'} and 1 more"
 
 
 def test_class_weights_are_for_training_only(dataset: Path) -> None:
-    sequence = CSVSequence(dataset, "clear", class_weight={"1": 3.0}, workers=0, batch_size=15)
+    sequence = CSVSequence(
+        dataset, "clear", class_weight={"1": 3.0}, workers=0, batch_size=15, cache="off"
+    )
     batch = sequence[0]
     assert len(batch) == 3
     assert batch[2].tolist() == np.where(batch[1] == 1, 3.0, 1.0).tolist()
-    validate = CSVSequence(dataset, spec=sequence.spec, side="validate", workers=0)
+    validate = CSVSequence(dataset, spec=sequence.spec, side="validate", workers=0, cache="off")
     assert len(validate[0]) == 2
 
 
@@ -205,9 +215,9 @@ def small_model() -> keras.Model:
 def test_keras_fits_with_the_same_workers_in_every_epoch_and_for_validation(
     dataset: Path,
 ) -> None:
-    train = Recorder(dataset, "clear", seed=5)
+    train = Recorder(dataset, "clear", seed=5, cache="off")
     validate = CSVSequence(
-        dataset, spec=train.spec, side="validate", shuffle=False, feed=train.feed
+        dataset, spec=train.spec, side="validate", shuffle=False, feed=train.feed, cache="off"
     )
     epochs = Epochs(train)
     history = small_model().fit(
@@ -218,17 +228,40 @@ def test_keras_fits_with_the_same_workers_in_every_epoch_and_for_validation(
     assert len(set(epochs.pids[0])) == 2
     # Keras shuffles the indices too, unless told not to: the order is (seed, epoch)'s all the same.
     for epoch, found in enumerate(epochs.records):
-        again = CSVSequence(dataset, spec=train.spec, seed=5, feed=train.feed)
+        again = CSVSequence(dataset, spec=train.spec, seed=5, feed=train.feed, cache="off")
         again.epoch = epoch
         assert found == [[number for number, _ in batch] for batch in records_of(again)]
     train.close()
     assert alive(epochs.pids[0]) == []
 
 
+def test_a_short_last_batch_does_not_make_keras_trace_again(dataset: Path, feed: Feed) -> None:
+    traced = []
+
+    class Traced(keras.Sequential):  # type: ignore[misc]
+        def train_step(self, data: object) -> object:
+            traced.append("train")
+            return super().train_step(data)
+
+        def test_step(self, data: object) -> object:
+            traced.append("test")
+            return super().test_step(data)
+
+    # The last of 8 batches has 3 records, the last of 2 has 9.
+    train = CSVSequence(dataset, spec=feed.spec, batch_size=16, feed=feed, cache="off")
+    validate = CSVSequence(
+        dataset, spec=feed.spec, side="validate", batch_size=16, feed=feed, cache="off"
+    )
+    model = Traced([keras.Input((1,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    model.fit(train, validation_data=validate, epochs=2, verbose=0)
+    assert sorted(traced) == ["test", "train"]
+
+
 def test_steps_per_epoch_go_through_all_records_before_any_comes_again(
     dataset: Path, feed: Feed
 ) -> None:
-    train = Recorder(dataset, spec=feed.spec, feed=feed)
+    train = Recorder(dataset, spec=feed.spec, feed=feed, cache="off")
     epochs = Epochs(train)
     small_model().fit(train, steps_per_epoch=4, epochs=3, verbose=0, callbacks=[epochs])
     found = [record for epoch in epochs.records for batch in epoch for record in batch]
@@ -236,7 +269,7 @@ def test_steps_per_epoch_go_through_all_records_before_any_comes_again(
 
 
 def test_the_error_of_a_shard_is_kept_for_who_called_fit(tmp_path: Path) -> None:
-    train = CSVSequence(write_numbered(tmp_path / "log", 100), "clear", shuffle=False)
+    train = CSVSequence(write_numbered(tmp_path / "log", 100), "clear", shuffle=False, cache="off")
     lost = tmp_path / "log/splited/split_data_00007.csv"
     lost.unlink()
     with pytest.raises(Exception, match=r"split_data_00007\.csv"):
@@ -253,6 +286,7 @@ def test_the_error_of_a_shard_is_kept_for_who_called_fit(tmp_path: Path) -> None
         ({"label": "klear"}, "--label klear: expected one of the columns n, clear"),
         ({"seed": -1}, "seed: expected 0 or more, found -1"),
         ({"max_queue_size": -1}, "max_queue_size: expected 0 or more, found -1"),
+        ({"shuffle_window": 0}, "shuffle_window: expected 1 or more, found 0"),
         ({"batch_size": 0}, "batch_size: expected 1 or more, found 0"),
         ({"workers": -1}, "workers: expected 0 or more, found -1"),
         ({"side": "test"}, "side: expected train or validate, found 'test'"),
@@ -262,7 +296,7 @@ def test_arguments_that_cannot_be_meant_are_refused(
     dataset: Path, arguments: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        CSVSequence(dataset, **{"label": "clear", **arguments})  # type: ignore[arg-type]
+        CSVSequence(dataset, **{"label": "clear", **arguments}, cache="off")  # type: ignore[arg-type]
 
 
 # The classic recipe, as in its users' scripts: neither a `__main__` guard nor `shuffle=False`. The
@@ -310,8 +344,9 @@ def start_script(path: Path, dataset: Path, tell: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("moment", ["on_train_batch_end", "on_test_batch_end"])
 def test_ctrl_c_in_a_script_without_a_guard_ends_it_and_its_workers(
-    dataset: Path, tmp_path: Path, moment: str
+    tmp_path: Path, moment: str
 ) -> None:
+    dataset = write_numbered(tmp_path / "log", 115, validate=25)
     with start_script(tmp_path / "script.py", dataset, moment) as program:
         assert program.stdout is not None
         assert program.stderr is not None
@@ -325,7 +360,8 @@ def test_ctrl_c_in_a_script_without_a_guard_ends_it_and_its_workers(
             program.kill()
         assert holds_within(lambda: not alive(pids), 1.0)
         assert "KeyboardInterrupt" in program.stderr.read()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["script.py"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["script.py"]
+    assert list(tmp_path.rglob("*.partial")) == []
 
 
 def test_a_script_without_a_guard_ends_by_itself(dataset: Path, tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ import sys
 if __name__ == "__main__":
     # Whether Ctrl-C ends the run is for the trainer to decide.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.path[:] = sys.argv[3:]
+    sys.path[:] = sys.argv[4:]
     from shared.nopandas import keep_pandas_out
 
     keep_pandas_out()
     from trainer.worker import main
 
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:4]))

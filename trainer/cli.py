@@ -13,6 +13,7 @@ import click
 
 from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
+from shared.sizes import Bytes
 from trainer.config import EvaluateConfig, FitConfig, PredictConfig, parse_class_weight
 from trainer.interrupt import Interrupted
 
@@ -43,6 +44,19 @@ def cli() -> None:
               help="Batches that are read ahead.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the weights and of the order of the batches.")  # fmt: skip
+@click.option("--shuffle-window", type=int, metavar="N", show_default="64, fewer if very wide",
+              help="Shards whose records are mixed.")  # fmt: skip
+@click.option("--cache", metavar="auto|DIR|off", default=_DEFAULTS.cache, show_default=True,
+              help="Where encoded records are kept for later epochs and runs; "
+              "auto is beside the dataset.")  # fmt: skip
+@click.option("--cache-bytes", type=Bytes(), show_default="what the disk has free",
+              help="Most that the caches there may take.")  # fmt: skip
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column to learn from although it looks like an identifier; may be given again.",
+)
 @click.option("--drop", multiple=True, metavar="COLUMN",
               help="Column to leave out; may be given again.")  # fmt: skip
 @click.option("--task", type=click.Choice(["auto", "binary", "multiclass", "regression"]),
@@ -122,6 +136,38 @@ def predict(run: Path, source: Path, out: str) -> None:
     click.echo(f"{records:,} records", err=True)
     if config.out is not None:
         click.echo(config.out)
+
+
+@cli.group()
+def cache() -> None:
+    """Look at the caches of a dataset, or remove them."""
+
+
+_PLACE = click.argument("place", type=_PATH, metavar="DATASET|DIR")
+
+
+@cache.command("ls")
+@_PLACE
+def list_(place: Path) -> None:
+    """Print the caches of DATASET, or those in the DIR that --cache was given."""
+    from trainer.store import find_caches
+    from trainer.summary import print_caches
+
+    print_caches(find_caches(place))
+
+
+@cache.command()
+@_PLACE
+def clear(place: Path) -> None:
+    """Remove the caches of DATASET, or those in the DIR that --cache was given.
+
+    Runs that use one keep it until they end.
+    """
+    from trainer.store import clear_caches
+
+    removed = clear_caches(place)
+    size = sum(entry.bytes for entry in removed)
+    click.echo(f"removed {len(removed)}, {size / 1e6:,.1f} MB", err=True)
 
 
 def _dataset_path(argument: str) -> Path:

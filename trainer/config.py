@@ -14,7 +14,10 @@ from trainer.label import ClassWeight, Task
 
 # The options that do not change what comes out: a run that goes on may have others.
 NEUTRAL_OPTIONS = frozenset(
-    {"dataset", "out", "workers", "max_queue_size", "checkpoint_every", "overwrite"}
+    {
+        *("dataset", "out", "workers", "max_queue_size", "cache", "cache_bytes"),
+        *("checkpoint_every", "overwrite"),
+    }
 )
 
 
@@ -31,7 +34,11 @@ class FitConfig:
         workers: processes that read shards; 0 reads in this one.
         max_queue_size: batches that are read ahead.
         seed: of the weights and of the order of the batches.
+        shuffle_window: number of shards whose records are mixed; None is 64 of a usual width.
+        cache: where encoded records are kept: "auto", "off", or a directory.
+        cache_bytes: what the caches there may take together; None is what the disk has free.
         drop: names of columns to leave out.
+        keep: names of columns to learn from although they look like identifiers.
         task: kind of task; `auto` decides by the label's values.
         model: `MODULE:FUNCTION` of a model of one's own; None for the default model.
         learning_rate: at the start. It falls to zero along a cosine.
@@ -53,7 +60,11 @@ class FitConfig:
     workers: int = 2
     max_queue_size: int = 8
     seed: int = 0
+    shuffle_window: int | None = None
+    cache: str = "auto"
+    cache_bytes: int | None = None
     drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     task: Task | Literal["auto"] = "auto"
     model: str | None = None
     learning_rate: float = 0.002
@@ -79,6 +90,8 @@ class FitConfig:
             _at_least("--more-epochs", self.more_epochs, 1)
             if self.overwrite:
                 raise ConfigError("--more-epochs", expected="no --overwrite", found="both")
+        if self.shuffle_window is not None:
+            _at_least("--shuffle-window", self.shuffle_window, 1)
         if not 0 <= self.seed < 2**32:
             raise ConfigError(
                 "--seed", expected="a whole number from 0 to 2**32 - 1", found=f"{self.seed}"

@@ -6,7 +6,7 @@ Shapes: B records, F features, C classes, N numbers (see `trainer.features`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import farmhash
 import numpy as np
@@ -16,11 +16,13 @@ import pyarrow.compute as pc
 
 from shared.values import MISSING_MARKERS
 from trainer.features import FeatureSpec, Hashed, Vocabulary
+from trainer.label import LabelSpec
 from trainer.read import column_types, misfit, read_records
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
+Int = npt.NDArray[np.integer[Any]]
 Bool = npt.NDArray[np.bool_]
 
 DAY_S = 86_400
@@ -38,12 +40,10 @@ class Batch(NamedTuple):
         x: features, shape (B, F).
         y: labels, shape (B,): 1 for the positive class, or a standardised number; of several
             classes one-hot, shape (B, C).
-        weights: weight of each record, shape (B,); None if all weigh the same.
     """
 
     x: Float32
     y: Float32
-    weights: Float32 | None
 
 
 class Encoder:
@@ -62,12 +62,12 @@ class Encoder:
         self._mean = np.array([f.mean for f in numbers], np.float64)[:, np.newaxis]
         self._std = np.array([f.std for f in numbers], np.float64)[:, np.newaxis]
         self._indicated = [i for i, f in enumerate(numbers) if f.indicator]
+        # Nothing is equal to the null at 1, the place of the unknown.
         self._vocabularies = {
-            f.column: pa.array(["", *f.values])
+            f.column: pa.array(["", None, *f.values], pa.string())
             for f in spec.categorical
             if isinstance(f, Vocabulary)
         }
-        self._class_weights = np.array(spec.label.weights, np.float32)
         classes = spec.label.classes
         numeric = spec.label.reading == "number"
         self._number_classes = np.array(classes if numeric else (), np.float64)
@@ -76,8 +76,8 @@ class Encoder:
     def encode_csv(self, data: bytes) -> Batch:
         """Encode the records of one shard; the first record of `data` is the header."""
         table = read_records(data, self.types)
-        y, weights = self.encode_label(table.column(self.spec.label.column))
-        return Batch(self.encode_columns(table), y, weights)
+        y = self.encode_label(table.column(self.spec.label.column))
+        return Batch(self.encode_columns(table), y)
 
     def encode_columns(self, table: pa.Table | pa.RecordBatch) -> Float32:
         """Encode the features of records, read as `column_types` says; shape (B, F)."""
@@ -110,26 +110,23 @@ class Encoder:
         numbers /= self._std
         return numbers, missing
 
-    def _encode_category(self, feature: Vocabulary | Hashed, text: pa.StringArray) -> Int64:
+    def _encode_category(self, feature: Vocabulary | Hashed, text: pa.StringArray) -> Int:
         if isinstance(feature, Hashed):
             return _hash_texts(text, feature.bins)
-        found = pc.index_in(text, value_set=self._vocabularies[feature.column]).fill_null(-1)
-        index: Int64 = found.to_numpy().astype(np.int64) + 1
-        # So far 0 is unknown and 1 missing; a `Vocabulary` has them the other way round.
-        index[index < 2] ^= 1
+        found = pc.index_in(text, value_set=self._vocabularies[feature.column])
+        index: Int = found.fill_null(1).to_numpy()
         return index
 
-    def encode_label(self, column: pa.ChunkedArray) -> tuple[Float32, Float32 | None]:
-        """Encode the labels of B records; returns `y` and `weights` of a `Batch`."""
+    def encode_label(self, column: pa.ChunkedArray) -> Float32:
+        """Encode the labels of B records; returns the `y` of a `Batch`."""
         label = self.spec.label
         if label.task == "regression":
             numbers = self._label_numbers(column)
-            return ((numbers - label.mean) / label.std).astype(np.float32), None
+            return ((numbers - label.mean) / label.std).astype(np.float32)
         index = self._class_indexes(column)
-        weights = self._class_weights[index] if label.weights else None
         if label.task == "binary":
-            return index.astype(np.float32), weights
-        return np.eye(len(label.classes), dtype=np.float32)[index], weights
+            return index.astype(np.float32)
+        return np.eye(len(label.classes), dtype=np.float32)[index]
 
     def _label_numbers(self, column: pa.ChunkedArray) -> Float64:
         numbers: Float64 = _whole(column).to_numpy(zero_copy_only=False)
@@ -156,6 +153,15 @@ class Encoder:
             first = column[int(known.argmin())].as_py()
             raise misfit(label.column, f"one of {', '.join(label.classes[:20])}", first)
         return index
+
+
+def weigh(y: Float32, label: LabelSpec) -> Float32:
+    """Return the weight of each record in the loss, shape (B,), by its class in `y`.
+
+    Not part of a `Batch`: it is found again in 4 µs, so that a cache serves any weights.
+    """
+    index = y if label.task == "binary" else y.argmax(axis=1)
+    return np.array(label.weights, np.float32)[index.astype(np.intp)]
 
 
 def _encode_timestamps(name: str, text: pa.StringArray) -> tuple[Bool, list[Float64]]:

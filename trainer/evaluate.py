@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 
 from trainer.config import EvaluateConfig
@@ -20,8 +19,6 @@ def run(config: EvaluateConfig) -> dict[str, float]:
     """
     finished = load_run(config.run)
     dataset = open_dataset(config.dataset)
-    label = msgspec.structs.replace(finished.spec.label, weights=())
-    spec = msgspec.structs.replace(finished.spec, label=label)
     import_keras()
     from trainer.restore import load_core
     from trainer.sequence import CSVSequence
@@ -29,15 +26,16 @@ def run(config: EvaluateConfig) -> dict[str, float]:
     batches = CSVSequence(
         dataset,
         side=config.side,
-        spec=spec,
+        spec=finished.spec,
         workers=config.workers,
         shuffle=False,
+        cache="off",
     )
-    metrics = make_metrics(label)
+    metrics = make_metrics(finished.spec.label)
     try:
         core = load_core(config.run, finished)
         for index in range(len(batches)):
-            x, y, *_ = batches[index]
+            x, y = batches[index][:2]
             metrics.add(y, np.asarray(core.predict_on_batch(x)))
     finally:
         batches.close()

@@ -117,6 +117,21 @@ class Feed:
             batches.append(result)
         return batches
 
+    def attend(self) -> None:
+        """Listen to the workers without waiting, so that their pipes do not stop them."""
+        crew = self._crew
+        if crew is not None and crew.is_ours:
+            with crew.lock:
+                self._listen(crew, time.monotonic(), wait=False)
+
+    def forget(self, owner: object) -> None:
+        """Drop what was read ahead for an owner, who does not need it any more."""
+        crew = self._crew
+        if crew is not None and crew.is_ours:
+            with crew.lock:
+                self._ahead.pop(owner, None)
+                self._want(crew, ())
+
     def _want(self, crew: Crew, shards: Sequence[Shard]) -> None:
         """Forget what nobody wants any more, and see to what is wanted and not under way."""
         wanted = dict.fromkeys(shards)

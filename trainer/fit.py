@@ -43,6 +43,7 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
             records=dataset.records,
             label=config.label,
             drop=config.drop,
+            keep=config.keep,
             task=config.task,
             missing=config.missing,
             class_weight=config.class_weight,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-
 import keras
 
-from trainer.callbacks import EpochLines, StopOnNan
+from trainer.callbacks import StopOnNan
 from trainer.intake import Intake
+from trainer.pace import PaceLine, WaitMeter
 from trainer.recorder import Recorder
 from trainer.sequence import CSVSequence
 
@@ -18,9 +16,8 @@ def run_epochs(
     train: CSVSequence,
     validate: CSVSequence | None,
     recorder: Recorder,
-    *,
-    records: int,
-    say: Callable[[str], None],
+    meter: WaitMeter,
+    line: PaceLine,
 ) -> None:
     """Train until the recorder says that it is done.
 
@@ -33,20 +30,17 @@ def run_epochs(
         train: its batches.
         validate: those of the other side, if there is one.
         recorder: where the run stands, and what keeps that.
-        records: number of training records in an epoch.
-        say: takes lines of prose.
+        meter: measures how long training waits.
+        line: shows how far it is.
     """
-    at_terminal = sys.stdout.isatty()
     held_out = Intake(validate) if validate else None
     while not recorder.is_done:
         epoch, batch = recorder.progress.position
         until = recorder.progress.until
         rest = Intake(train, batch)
         recorder.watch(rest, held_out)
-        callbacks = [StopOnNan(rest), recorder]
-        if not at_terminal:
-            left = records * len(rest) // len(train)
-            callbacks.append(EpochLines(say, epochs=until, records=left))
+        meter.first = batch
+        callbacks = [StopOnNan(rest), meter, recorder, line]
         if len(rest):
             core.fit(
                 rest,
@@ -55,9 +49,10 @@ def run_epochs(
                 epochs=epoch + 1 if batch else until,
                 shuffle=False,  # the sequence does it
                 callbacks=callbacks,
-                verbose=1 if at_terminal else 0,
+                verbose=0,  # the line says it
             )
         else:
+            line.on_epoch_begin(epoch)
             called = keras.callbacks.CallbackList(callbacks, model=core)
             found = core.evaluate(held_out, callbacks=called, verbose=0, return_dict=True)
             validation = {f"val_{name}": value for name, value in found.items()}

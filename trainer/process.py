@@ -57,20 +57,26 @@ class Process:
         """Start the worker; `spec` comes from `save_spec`."""
         root = str(Path(__file__).resolve().parents[1])
         paths = [path for path in sys.path if path]
-        self._popen = subprocess.Popen(
-            [sys.executable, str(_BOOTSTRAP), str(spec.fileno()), str(os.getpid())]
-            + paths
-            + [root] * (root not in paths),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            pass_fds=[spec.fileno()],
-            env=os.environ | dict.fromkeys(_THREADS, "1"),
-            # Ctrl-C in a terminal goes to its whole process group: not to the workers.
-            process_group=0,
-        )
+        read_fd, write_fd = os.pipe()
+        self._pipe = pipe = io.FileIO(read_fd)
+        try:
+            numbers = [spec.fileno(), write_fd, os.getpid()]
+            self._popen = subprocess.Popen(
+                [sys.executable, str(_BOOTSTRAP), *map(str, numbers)]
+                + paths
+                + [root] * (root not in paths),
+                stdin=subprocess.PIPE,
+                # Whatever a library prints must not get between the answers.
+                stdout=2,
+                bufsize=0,
+                pass_fds=[spec.fileno(), write_fd],
+                env=os.environ | dict.fromkeys(_THREADS, "1"),
+                # Ctrl-C in a terminal goes to its whole process group: not to the workers.
+                process_group=0,
+            )
+        finally:
+            os.close(write_fd)
         self._requests = cast("io.FileIO", self._popen.stdin)
-        pipe = cast("io.FileIO", self._popen.stdout)
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
@@ -130,6 +136,5 @@ class Process:
         with contextlib.suppress(subprocess.TimeoutExpired):
             # Longer only where the disk does not answer; then the system buries it.
             self._popen.wait(timeout=1.0)
-        for pipe in (self._popen.stdin, self._popen.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._requests.close()
+        self._pipe.close()

@@ -82,6 +82,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         # A new run takes one call. Else every call begins with the state as it was saved: where the
         # optimiser keeps moving averages, `fit` puts them in place of the weights at its end.
         self._is_restored = self._is_new
+        self._has_validated = False
 
     @property
     def is_done(self) -> bool:
@@ -108,6 +109,12 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         done = self.progress.batch + 1
         self.progress = msgspec.structs.replace(self.progress, batch=done, metrics=dict(logs or {}))
         if batch + 1 == len(self._train):
+            if self._validate is not None and not self._has_validated:
+                # Keras is about to look at the first two batches, for their shapes: wait for them
+                # here, where a signal can end the wait.
+                self._interrupts.release()
+                for index in range(min(2, len(self._validate))):
+                    self._validate.await_batch(index)
             # The last step of an epoch ends with what Keras does next.
             self._interrupts.hold()
             return
@@ -117,6 +124,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_test_begin(self, logs: Logs = None) -> None:  # noqa: ARG002
         """Save the state before validation, which uses the same metrics."""
+        self._has_validated = True
         self._restore()
         self.save()
         self._interrupts.release()

@@ -58,6 +58,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         best_epoch: the one whose weights were kept, from 1.
         metrics: of that epoch, as Keras gives them; `val_` marks the validation side.
         seconds: of training, validation included.
+        wait_fraction: share of the training side's time that was waiting for data.
+        advice: what would make it less; empty if it hardly waits.
         peak_memory_bytes: of this process and its workers together, at most.
         versions: of Python and of the libraries that matter.
     """
@@ -74,6 +76,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     best_epoch: int
     metrics: dict[str, float]
     seconds: float
+    wait_fraction: float = 0.0
+    advice: str = ""
     peak_memory_bytes: int
     versions: dict[str, str]
 

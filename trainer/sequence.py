@@ -5,7 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 import keras
@@ -13,14 +14,16 @@ import numpy as np
 
 from shared.errors import ConfigError, ContractError, ShardfitError
 from shared.layout import Side
-from trainer.batches import BatchPlan, Piece, shard_order
-from trainer.dataset import Dataset, open_dataset
-from trainer.encode import Batch, Float32
+from trainer.batches import BatchPlan, default_window
+from trainer.dataset import Dataset, open_dataset, say_on_stderr
+from trainer.encode import Batch, Float32, weigh
 from trainer.features import FeatureSpec, Missing, derive_features
 from trainer.feed import Feed
+from trainer.keeper import Keeper
 from trainer.label import ClassWeight, Task
 from trainer.shard import Shard
 from trainer.teardown import let_go_of_iterators
+from trainer.window import WindowReader
 
 # Exit functions run before the interpreter is torn down.
 atexit.register(let_go_of_iterators)
@@ -36,15 +39,22 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
     A batch is `(X, Y)`, or `(X, Y, weights)` with class weights on the training side, all float32:
     X of shape (B, F), Y of shape (B,) or, for several classes, one-hot (B, C), weights (B,).
 
+    The first epoch reads the shards, in worker processes, and writes what they become to a cache
+    (see `trainer.cache`). Later epochs, and later programs, read that.
+
     With `shuffle` the order is drawn anew for each epoch, from the seed and the number of the epoch
-    alone. Keras shuffles the indices once more, unless it is told `fit(shuffle=False)`. That would
-    make the order depend on its own random numbers, and nothing could be read ahead; so, between
-    `on_epoch_begin` and `on_epoch_end`, the n-th index that is asked for gets batch n. At any other
-    time, and without `shuffle`, index n is batch n.
+    alone: the same from the shards and from the cache. Keras shuffles the indices once more, unless
+    it is told `fit(shuffle=False)`. That would make the order depend on its own random numbers, and
+    nothing could be read ahead; so, between `on_epoch_begin` and `on_epoch_end`, the n-th index
+    that is asked for gets batch n. At any other time, and without `shuffle`, index n is batch n.
 
     Attributes:
         spec: what X and Y are made of.
         feed: the worker processes; a second sequence of the same spec can be given them.
+        records: number of records in an epoch.
+        batch_size: number of records in every batch but the last.
+        asked_s, handed_s: when each batch of the epoch was asked for and handed over, the last
+            time, by `time.monotonic`; shape (number of batches,).
         error: the last expected failure. Keras raises it from `fit` in a wrapping of its own, so
             that who calls `fit` may want to raise this one instead.
     """
@@ -62,11 +72,16 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         timeout_s: float = 60.0,
         seed: int = 0,
         shuffle: bool = True,
+        shuffle_window: int | None = None,
+        cache: str | os.PathLike[str] = "auto",
+        cache_bytes: int | None = None,
         drop: Collection[str] = (),
+        keep: Collection[str] = (),
         task: Task | Literal["auto"] = "auto",
         missing: Missing = "indicator",
         class_weight: ClassWeight | None = None,
         feed: Feed | None = None,
+        say: Callable[[str], None] = say_on_stderr,
     ) -> None:
         """Open a dataset.
 
@@ -75,19 +90,26 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             label: name of the column to predict; the features are then derived from the profile.
             side: "train" or "validate".
             spec: features and label, instead of `label`.
-            batch_size: records in a batch; None makes one shard one batch. Any other size cuts
-                and joins shards that follow each other.
-            workers: number of processes that read; 0 reads in this one.
+            batch_size: records in a batch; None takes as many as a shard has.
+            workers: number of processes that read shards; 0 reads in this one.
             max_queue_size: number of batches that are read ahead. No measured reason for the
                 default, beyond that it keeps two workers busy.
             timeout_s: a worker that needs longer for a shard is replaced.
             seed: of the order; 0 or more.
             shuffle: whether to draw a new order for each epoch.
-            drop: names of columns to leave out; this and the next three are for `label` only.
+            shuffle_window: number of shards whose records are mixed; None is 64, or fewer if these
+                would take more than 128 MiB. Without a cache, twice as many are in memory.
+            cache: "auto" is beside the dataset, or else in the user's cache directory; "off"; or a
+                directory.
+            cache_bytes: what the caches in that directory may take together; None is what the
+                disk has free.
+            drop: names of columns to leave out; this and the next four are for `label` only.
+            keep: names of columns to learn from although they look like identifiers.
             task: kind of task; "auto" decides by the label's values.
             missing: "indicator", or "zero" as the classic `fillna(0)`; see `derive_features`.
             class_weight: "balanced", or a weight for each class.
             feed: that of another sequence of the same spec, instead of processes of its own.
+            say: takes a line of prose.
 
         Raises:
             ConfigError: an argument that cannot be meant.
@@ -109,6 +131,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
                 records=opened.records,
                 label=label,
                 drop=drop,
+                keep=keep,
                 task=task,
                 missing=missing,
                 class_weight=class_weight,
@@ -117,11 +140,30 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         self.feed = feed or Feed(spec, workers=workers, timeout_s=timeout_s)
         self.error: ShardfitError | None = None
         # The weights are for the loss that is minimised; a metric of them would be a riddle.
-        self._weighted = Side(side) is Side.TRAIN
-        self._shuffle = shuffle
-        self._seed = seed
+        self._is_weighted = Side(side) is Side.TRAIN and bool(spec.label.weights)
+        self._is_shuffled = shuffle
         records = np.array([shard.records for shard in self._shards], np.int64)
-        self._plan = BatchPlan(records, batch_size)
+        if shuffle_window is None:
+            width = spec.width + spec.label.outputs
+            shuffle_window = default_window(4 * width * int(records.max()))
+        self._plan = BatchPlan(
+            records,
+            batch_size=batch_size,
+            window=shuffle_window,
+            seed=seed if shuffle else None,
+        )
+        self._keeper = Keeper(
+            self._shards,
+            spec,
+            dataset=opened.path,
+            side=Side(side),
+            cache=cache,
+            cache_bytes=cache_bytes,
+            say=say,
+        )
+        self._reader = WindowReader(self._plan, self._shards, self.feed, self._keeper.put)
+        self.records = int(records.sum())
+        self.batch_size = self._plan.batch_size
         self._lock = threading.Lock()
         self._in_epoch = False
         self.epoch = 0
@@ -139,14 +181,18 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             WorkerError: workers died or were stuck at a shard, again and again.
         """
         try:
+            asked_s = time.monotonic()
             with self._lock:
-                batch = self._read(self._batch(index))
+                number = self._batch(index)
+                batch = self._read(number)
         except ShardfitError as error:
             self.error = error
             raise
-        if batch.weights is None or not self._weighted:
-            return batch.x, batch.y
-        return batch.x, batch.y, batch.weights
+        arrays: Arrays = batch.x, batch.y
+        if self._is_weighted:
+            arrays = *batch, weigh(batch.y, self.spec.label)
+        self.asked_s[number], self.handed_s[number] = asked_s, time.monotonic()
+        return arrays
 
     def on_epoch_begin(self) -> None:
         """Note that an epoch begins; Keras calls this."""
@@ -173,32 +219,40 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         with self._lock:
             self._begin(epoch)
 
+    @property
+    def is_cached(self) -> bool:
+        """Whether the batches come from a cache."""
+        return self._keeper.is_complete
+
     def shard_of(self, batch: int) -> str:
-        """Return the path of the shard of a batch of this epoch, or its paths, for messages."""
-        shards = dict.fromkeys(piece.shard for piece in self._plan.pieces(batch))
-        return ", ".join(self._shards[shard].path for shard in shards)
+        """Return the path of a shard of a batch of this epoch, and how many more, for messages."""
+        with self._lock:
+            first, *others = self._plan.shards(batch)
+        more = f" and {len(others)} more" * bool(others)
+        return self._shards[first].path + more
 
     def close(self) -> None:
         """End the workers. They also end with the sequence, or with the program, however."""
+        self._keeper.close()
         self.feed.close()
 
     def _begin(self, epoch: int) -> None:
         self._epoch = epoch
-        if self._shuffle:
-            self._plan.order(shard_order(len(self._shards), seed=self._seed, epoch=epoch))
+        self._plan.begin(epoch)
+        self._reader.forget()
+        self._keeper.look()
         self._is_given = np.zeros(len(self), np.bool_)
+        self.asked_s, self.handed_s = np.zeros(len(self)), np.zeros(len(self))
         # The batch that each of Keras's indices stands for, and how many have been asked for.
         self._batch_of = np.full(len(self), -1, np.int64)
         self._asked = 0
         self._last = -1
-        # The shard in the middle of which the last batch ended: the next one begins there.
-        self._rest: dict[int, Batch] = {}
 
     def _batch(self, index: int) -> int:
         """Return the batch that an index stands for."""
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
-        if not (self._shuffle and self._in_epoch):
+        if not (self._is_shuffled and self._in_epoch):
             return index
         if self._batch_of[index] < 0:
             self._batch_of[index] = self._asked
@@ -208,36 +262,18 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
     def _read(self, batch: int) -> Batch:
         # Only for who takes one batch after the other it is known what comes next.
         ahead = self.max_queue_size if batch in (0, self._last + 1) else 0
-        pieces = self._plan.pieces(batch)
-        last = pieces[-1]
-        goes_on = last.stop < self._shards[last.shard].records
-        coming = self._plan.shards_from(batch + 1, ahead)
-        needed = [piece.shard for piece in pieces if piece.shard not in self._rest]
-        read = self.feed.read(
-            [self._shards[shard] for shard in needed],
-            ahead=[self._shards[shard] for shard in coming if shard != last.shard],
-            owner=self,
-        )
-        arrays = self._rest | dict(zip(needed, read, strict=True))
-        self._rest = {last.shard: arrays[last.shard]} if goes_on else {}
         self._last = batch
+        found = None
+        if self._keeper.is_complete:
+            found = self._keeper.take(self._plan.rows(batch))
+        if found is None:
+            found = self._reader.read(batch, ahead=ahead)
+            self._keeper.look_at_writer()
+            if self._keeper.is_complete:
+                # In the middle of an epoch: the order stays the same.
+                self._reader.forget()
         self._is_given[batch] = True
-        return _join(pieces, arrays)
-
-
-def _join(pieces: Sequence[Piece], arrays: Mapping[int, Batch]) -> Batch:
-    """Lay pieces of shards end to end, as arrays that nobody else holds."""
-    if len(pieces) == 1:
-        whole = arrays[pieces[0].shard]
-        if pieces[0].stop - pieces[0].start == len(whole.x):
-            return whole
-    parts = [(arrays[shard], slice(start, stop)) for shard, start, stop in pieces]
-    weights = [part.weights[cut] for part, cut in parts if part.weights is not None]
-    return Batch(
-        np.concatenate([part.x[cut] for part, cut in parts]),
-        np.concatenate([part.y[cut] for part, cut in parts]),
-        np.concatenate(weights) if weights else None,
-    )
+        return found
 
 
 def _shards_of(dataset: Dataset, side: Side | str) -> Sequence[Shard]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.table import Table
 
 from trainer.rundir import MODEL_NAME, TENSORBOARD_NAME, Run
+from trainer.store import Entry
 
 # In the label's units only once they are multiplied by its standard deviation.
 _STANDARDISED = ("mae", "rmse")
@@ -37,6 +41,8 @@ def print_summary(run: Run, out: Path) -> None:
     table.add_row("trained on", f"{records}, {epochs}")
     rate = run.records * run.epochs / max(run.seconds, 1e-9)
     table.add_row("in", f"{run.seconds:,.1f} s ({rate:,.0f} records/s, validation included)")
+    advice = f": {run.advice}" * bool(run.advice)
+    table.add_row("waiting", f"{run.wait_fraction:.0%} of the time, for data{advice}")
     table.add_row("peak memory", f"{run.peak_memory_bytes / 2**20:,.0f} MiB")
     prefix = "val_" if run.validation_records else ""
     side = f"{run.validation_records:,} validation records" if prefix else "training records"
@@ -52,6 +58,17 @@ def print_summary(run: Run, out: Path) -> None:
     console = Console(stderr=True, highlight=False)
     console.print(f"\n[bold]{label.column}[/bold] learned ({label.task})")
     console.print(table)
+
+
+def print_caches(caches: Sequence[Entry]) -> None:
+    """Print a line for each cache on stdout."""
+    for cache in caches:
+        contents = cache.contents
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(cache.used_s))
+        click.echo(
+            f"{contents.side:8}  {contents.records:>13,} records  {contents.features:>5,} features"
+            f"  {cache.bytes / 1e6:>9,.1f} MB  used {used}  {cache.path}"
+        )
 
 
 def print_metrics(metrics: dict[str, float], *, title: str) -> None:

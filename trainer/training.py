@@ -22,6 +22,7 @@ from trainer.loop import run_epochs
 from trainer.memory import peak_memory_bytes
 from trainer.model import build_model, build_state, compile_model, load_model_function
 from trainer.origin import options_of, origin_of
+from trainer.pace import PaceLine, WaitMeter, advise
 from trainer.progress import Progress
 from trainer.recorder import Recorder, restore_best
 from trainer.rundir import CHECKPOINTS_NAME, Run, prepare_target
@@ -72,14 +73,14 @@ def train(
         f"{len(spec.features)} columns, {spec.width} features; {spec.label.task}; "
         f"{core.count_params():,} weights"
     )
-    progress = start.progress
+    progress, meter = start.progress, None
     if progress.is_done(config.patience):
         say(f"{config.out}: goes on with the saving of the model")
         checkpoint = Checkpoints(config.out / CHECKPOINTS_NAME).load(say)
         for weight, value in restore_best(core, checkpoint):
             weight.assign(value)
     else:
-        progress = _fit(core, spec, dataset, config, start, interrupts, say)
+        progress, meter = _fit(core, spec, dataset, config, start, interrupts, say)
     if progress.best is None:
         raise ModelError(
             "training",
@@ -100,6 +101,8 @@ def train(
         best_epoch=progress.best + 1,
         metrics=progress.rows[progress.best].metrics,
         seconds=progress.seconds,
+        wait_fraction=meter.fraction if meter else 0.0,
+        advice=advise(meter, workers=config.workers, cache=config.cache) if meter else "",
         peak_memory_bytes=progress.peak_memory_bytes,
         versions=_versions(),
     )
@@ -122,7 +125,7 @@ def _fit(
     start: Start,
     interrupts: Interrupts,
     say: Say,
-) -> Progress:
+) -> tuple[Progress, WaitMeter]:
     """Train to the end, and give the model the weights of its best epoch."""
     progress = start.progress
     train = CSVSequence(
@@ -132,6 +135,10 @@ def _fit(
         workers=config.workers,
         max_queue_size=config.max_queue_size,
         seed=config.seed,
+        shuffle_window=config.shuffle_window,
+        cache=config.cache,
+        cache_bytes=config.cache_bytes,
+        say=say,
     )
     validate = None
     if dataset.shards[Side.VALIDATE]:
@@ -142,7 +149,10 @@ def _fit(
             batch_size=config.batch_size,
             max_queue_size=config.max_queue_size,
             shuffle=False,
+            cache=config.cache,
+            cache_bytes=config.cache_bytes,
             feed=train.feed,
+            say=say,
         )
     if not core.compiled:
         compile_model(
@@ -165,11 +175,14 @@ def _fit(
         every=config.checkpoint_every,
         peak_memory_bytes=lambda: peak_memory_bytes(train.feed.pids),
     )
-    with contextlib.closing(train), contextlib.closing(journal):
+    meter = WaitMeter(train)
+    line = PaceLine(say, train, meter, epochs=progress.until)
+    closing = contextlib.closing
+    with closing(train), closing(validate or train), closing(journal):
         try:
             if not start.is_new:
                 say(f"{config.out}: goes on at {progress.spell(len(train))}")
-            run_epochs(core, train, validate, recorder, records=dataset.count(Side.TRAIN), say=say)
+            run_epochs(core, train, validate, recorder, meter, line)
         except (Interrupted, Exception) as error:
             if not interrupts.held:
                 recorder.save()
@@ -182,7 +195,7 @@ def _fit(
             raise
     for weight, value in zip(core.weights, recorder.best, strict=bool(recorder.best)):
         weight.assign(value)
-    return recorder.progress
+    return recorder.progress, meter
 
 
 def _versions() -> dict[str, str]:

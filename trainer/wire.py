@@ -29,11 +29,10 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """A shard was read: the shapes of x, y and weights, whose bytes follow."""
+    """A shard was read: the shapes of x and y, whose bytes follow."""
 
     x: tuple[int, ...]
     y: tuple[int, ...]
-    weights: tuple[int, ...] | None
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -65,9 +64,8 @@ def pack(message: Shard | Hello | Failed) -> bytes:
 
 def pack_batch(batch: Batch) -> list[Piece]:
     """Return the pieces of a `Done` message: its head, and the arrays as they lie in memory."""
-    arrays = [np.ascontiguousarray(a) for a in batch if a is not None]
-    weights = None if batch.weights is None else batch.weights.shape
-    head = Done(x=batch.x.shape, y=batch.y.shape, weights=weights)
+    arrays = [np.ascontiguousarray(array) for array in batch]
+    head = Done(x=batch.x.shape, y=batch.y.shape)
     return [_pack(head), *(_as_bytes(array) for array in arrays if array.size)]
 
 
@@ -97,8 +95,7 @@ def unpack_answers(pipe: io.RawIOBase) -> Iterator[Answer | None]:
                 continue
             x = yield from _array(pipe, head.x)
             y = yield from _array(pipe, head.y)
-            weights = None if head.weights is None else (yield from _array(pipe, head.weights))
-            yield Batch(x, y, weights)
+            yield Batch(x, y)
     except EOFError:
         return
 

@@ -4,8 +4,9 @@ It imports NumPy and Arrow, neither Keras nor TensorFlow nor pandas, so that it 
 takes 90 MB. `trainer.process` starts it, through `trainer.bootstrap`, with
 
     descriptor 0    requests come in; it ends when the trainer does, and then so does the worker
-    descriptor 1    answers go out
-    arguments       the descriptor of a file with the feature specification; the trainer's process
+    descriptor 1    is the trainer's standard error, for whatever a library may print
+    arguments       two descriptors: of a file with the feature specification, and of the pipe that
+                    answers go out to; the trainer's process
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ class _TrainerGoneError(Exception):
     """The trainer has ended, however."""
 
 
-def main(spec_fd: int, trainer_pid: int) -> None:
+def main(spec_fd: int, answers_fd: int, trainer_pid: int) -> None:
     """Answer requests until there is no one to answer to."""
     # Parallelism is across workers.
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    pipes = _Pipes(trainer_pid)
+    pipes = _Pipes(answers_fd, trainer_pid)
     with open(spec_fd, "rb", buffering=0, closefd=False) as file:
         # The workers share one offset of this file: `pread` leaves it where it is.
         spec = os.pread(file.fileno(), os.fstat(spec_fd).st_size, 0)
@@ -68,12 +69,10 @@ def _answer(shard: Shard, encoder: Encoder) -> list[Piece]:
 class _Pipes:
     """Both pipes, and the watch over who is at their other end."""
 
-    def __init__(self, trainer_pid: int) -> None:
+    def __init__(self, answers_fd: int, trainer_pid: int) -> None:
         self._trainer_pid = trainer_pid
         self.requests = io.FileIO(0)
-        # Whatever a library prints must not get between the answers.
-        self._answers = os.dup(1)
-        os.dup2(2, 1)
+        self._answers = answers_fd
         os.set_blocking(0, False)
         os.set_blocking(self._answers, False)
 

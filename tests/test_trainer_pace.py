@@ -1,0 +1,77 @@
+"""What a person is told of speed and waiting."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from feeding import write_numbered
+
+from trainer.pace import PaceLine, WaitMeter, advise
+from trainer.sequence import CSVSequence
+
+
+@pytest.fixture
+def sequence(tmp_path: Path) -> CSVSequence:
+    """Four batches of ten records."""
+    dataset = write_numbered(tmp_path / "log", 40)
+    return CSVSequence(dataset, "clear", workers=0, cache="off")
+
+
+def train(
+    sequence: CSVSequence, meter: WaitMeter, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Go through an epoch by a clock of its own, in seconds from its begin."""
+    line = PaceLine(said.append, sequence, meter, epochs=1)
+    clock = iter((0.0, 0.0, 2.0, 3.0, 5.0, 8.0, 8.0))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    # The first was asked for late and waited for; the second was there before it was needed; the
+    # third came one second late, the fourth two.
+    sequence.asked_s = np.array([0.5, 0.9, 1.0, 4.0])
+    sequence.handed_s = np.array([1.0, 1.0, 4.0, 7.0])
+    for callback in (meter, line):
+        callback.on_epoch_begin(0)
+    for batch in range(4):
+        meter.on_train_batch_end(batch)
+    line.on_epoch_end(0, {"loss": 0.25})
+
+
+def test_a_step_waits_from_the_end_of_the_one_before_until_its_batch_is_there(
+    sequence: CSVSequence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    meter = WaitMeter(sequence)
+    train(sequence, meter, said, monkeypatch)
+
+    assert (meter.seconds, meter.waited_s) == (8.0, 0.5 + 0.0 + 1.0 + 2.0)
+    assert said == ["epoch 1/1  loss 0.25  8.0 s  5 records/s  44% waiting"]
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "shards_waited_s", "options", "advice"),
+    [
+        (4.0, 4.0, {"workers": 2, "cache": "auto"}, ""),
+        (71.0, 71.0, {"workers": 2, "cache": "off"}, "--cache auto"),
+        (71.0, 71.0, {"workers": 2, "cache": "auto"}, "--workers 2 -> 7"),
+        (99.0, 99.0, {"workers": 0, "cache": "auto"}, "--workers 0 -> 8"),
+        (50.0, 50.0, {"workers": 8, "cache": "auto"}, "only the epoch that makes the cache waits"),
+        (50.0, 10.0, {"workers": 2, "cache": "auto"}, "the disk of the cache is slower"),
+    ],
+)
+def test_it_is_told_what_to_change_where_training_waits(
+    sequence: CSVSequence,
+    monkeypatch: pytest.MonkeyPatch,
+    waited_s: float,
+    shards_waited_s: float,
+    options: dict[str, object],
+    advice: str,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    meter = WaitMeter(sequence)
+    meter.seconds, meter.waited_s, meter.shards_waited_s = 100.0, waited_s, shards_waited_s
+    found = advise(meter, **options)  # type: ignore[arg-type]
+    assert found.startswith(advice)
+    assert bool(found) == bool(advice)

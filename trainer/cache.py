@@ -1,0 +1,202 @@
+"""A cache: the encoded records of one side of a dataset, as plain NumPy files in a directory.
+
+    train-ORIGIN-ENCODING/
+    ├── x.npy         float32, shape (R, F): R records in the order of the shards, F features
+    ├── y.npy         float32, shape (R,), or (R, C) for C classes
+    └── cache.json    what it is of, and a checksum for the records of each shard
+
+A cache has its name only once it is complete, and is never changed. Its name tells all that its
+arrays depend on: ORIGIN is a hash of what the shards hold, ENCODING of how it is encoded. The files
+are mapped, not read: records are gathered from the system's file cache, which all runs share.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from shared.errors import ContractError
+from shared.layout import Side
+from trainer import encode, features, read
+from trainer.batches import Rows
+from trainer.encode import Batch, Float32
+from trainer.features import FeatureSpec
+from trainer.shard import Shard
+
+FORMAT = 1
+
+X_NAME = "x.npy"
+Y_NAME = "y.npy"
+CONTENTS_NAME = "cache.json"
+
+# Mapped pages count as memory of the process, although the system may take them back at any time.
+# So the mapping is emptied when it has grown to this, of each side. That costs a fault, 2 µs, for
+# each block that is used again; a block is what Linux maps where one record is touched.
+_MAPPED_BYTES = 256 << 20
+_BLOCK_BYTES = 64 << 10
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What `cache.json` holds.
+
+    Attributes:
+        format: version of this form.
+        dataset: path of the dataset when the cache was made, for people.
+        side: of the dataset.
+        records: R.
+        features: F.
+        xxh3_128: for each shard, the checksum of its rows of X and then of Y.
+    """
+
+    format: int = FORMAT
+    dataset: str
+    side: Side
+    records: int
+    features: int
+    xxh3_128: tuple[str, ...]
+
+
+def cache_name(shards: Sequence[Shard], side: Side, spec: FeatureSpec) -> str:
+    """Return the name of the cache of these shards.
+
+    What they hold is known by their checksums in the manifest, and where there is none, by their
+    paths, sizes and times. How it is encoded: by the features, by how the label is read, and by the
+    code itself, so that who changes that need not remember to change a number. Class weights are
+    no part of it: see `trainer.encode.weigh`.
+    """
+    origin, encoding = xxhash.xxh3_64(), xxhash.xxh3_64()
+    for shard in shards:
+        origin.update(msgspec.msgpack.encode(_identity(shard)))
+    label = msgspec.structs.replace(spec.label, weights=(), counts=())
+    encoding.update(msgspec.msgpack.encode((FORMAT, spec.features, label)))
+    for module in (encode, features, read):
+        encoding.update(Path(str(module.__file__)).read_bytes())
+    return f"{side}-{origin.hexdigest()}-{encoding.hexdigest()}"
+
+
+def _identity(shard: Shard) -> tuple[object, ...]:
+    if shard.xxh3_128 is not None:
+        return shard.records, shard.bytes, shard.xxh3_128
+    path = Path(shard.path)
+    found = path.stat()
+    return str(path.resolve()), found.st_size, found.st_mtime_ns
+
+
+def array_shapes(records: int, spec: FeatureSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shapes of X and Y in a cache of so many records."""
+    classes = (spec.label.outputs,) if spec.label.task == "multiclass" else ()
+    return (records, spec.width), (records, *classes)
+
+
+class Cache:
+    """Gives records out of a cache."""
+
+    def __init__(self, path: Path, shards: Sequence[Shard], spec: FeatureSpec) -> None:
+        """Open a cache.
+
+        Args:
+            path: its directory, named by `cache_name`.
+            shards: those of its side.
+            spec: what X and Y are made of.
+
+        Raises:
+            ContractError: it is not what its name says: a file is missing or has another size.
+        """
+        self.path = path
+        counts = np.array([shard.records for shard in shards], np.int64)
+        self._ends = np.cumsum(counts)
+        self._checksums = _load_contents(path, shards, int(counts.sum())).xxh3_128
+        x_shape, y_shape = array_shapes(int(counts.sum()), spec)
+        self._x_map, self._x = _map(path / X_NAME, x_shape)
+        self._y_map, self._y = _map(path / Y_NAME, y_shape)
+        # Shards whose checksum was not yet proved in this run.
+        self._unproved = np.ones(len(shards), np.bool_)
+        self._row_bytes = self._x.nbytes // max(len(self._x), 1)
+        self._is_mapped = np.zeros(self._x.nbytes // _BLOCK_BYTES + 1, np.bool_)
+
+    def take(self, rows: Rows) -> Batch:
+        """Return records by their numbers, shape (B,); the arrays belong to the caller.
+
+        The first time in a run that a record of a shard is asked for, the checksum of its shard is
+        proved.
+
+        Raises:
+            ContractError: a checksum is another one.
+        """
+        if self._unproved.any():
+            for shard in np.unique(np.searchsorted(self._ends, rows, side="right")):
+                if self._unproved[shard]:
+                    self._prove(int(shard))
+        batch = Batch(self._x.take(rows, axis=0), self._y.take(rows, axis=0))
+        if self._x.nbytes > _MAPPED_BYTES:
+            self._limit_mapped(rows)
+        return batch
+
+    def _prove(self, shard: int) -> None:
+        first = int(self._ends[shard - 1]) if shard else 0
+        end = int(self._ends[shard])
+        if checksum(self._x[first:end], self._y[first:end]) != self._checksums[shard]:
+            raise ContractError(
+                self.path,
+                expected=f"the checksum in {CONTENTS_NAME} for the records of shard {shard}",
+                found="another one",
+            )
+        self._unproved[shard] = False
+        if self._x.nbytes > _MAPPED_BYTES:
+            self._limit_mapped(np.arange(first, end))
+
+    def _limit_mapped(self, rows: Rows) -> None:
+        """Note that records were touched, and empty the mapping if it has become large."""
+        self._is_mapped[rows.astype(np.int64) * self._row_bytes // _BLOCK_BYTES] = True
+        if np.count_nonzero(self._is_mapped) * _BLOCK_BYTES > _MAPPED_BYTES:
+            self._is_mapped[:] = False
+            self._x_map.madvise(mmap.MADV_DONTNEED)
+            self._y_map.madvise(mmap.MADV_DONTNEED)
+
+
+def checksum(x: Float32, y: Float32) -> str:
+    """Return the checksum of the records of one shard."""
+    hashed = xxhash.xxh3_128(x.data)
+    hashed.update(y.data)
+    return hashed.hexdigest()
+
+
+def _load_contents(path: Path, shards: Sequence[Shard], records: int) -> Contents:
+    file = path / CONTENTS_NAME
+    try:
+        contents = msgspec.json.decode(file.read_bytes(), type=Contents)
+    except OSError as error:
+        raise ContractError(file, found=error.strerror or str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ContractError(file, expected="what a cache holds", found=str(error)) from None
+    wanted = (FORMAT, records, len(shards))
+    if (contents.format, contents.records, len(contents.xxh3_128)) != wanted:
+        raise ContractError(file, expected=f"{records:,} records", found="another cache's contents")
+    return contents
+
+
+def _map(file: Path, shape: tuple[int, ...]) -> tuple[mmap.mmap, Float32]:
+    """Map the array in a `.npy` file."""
+    try:
+        with file.open("rb") as source:
+            np.lib.format.read_magic(source)
+            found = np.lib.format.read_array_header_1_0(source)
+            offset = source.tell()
+            mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise ContractError(file, expected="an array of a cache", found=str(error)) from None
+    size = offset + 4 * int(np.prod(shape))
+    if found != (shape, False, np.dtype(np.float32)) or len(mapped) != size:
+        raise ContractError(
+            file,
+            expected=f"{size:,} bytes, float32 of shape {shape}",
+            found=f"{len(mapped):,} bytes, {found[2]} of shape {found[0]}",
+        )
+    array: npt.NDArray[np.float32] = np.frombuffer(mapped, np.float32, offset=offset)
+    return mapped, array.reshape(shape)
