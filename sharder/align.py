@@ -106,7 +106,9 @@ def align(
             lines=before.lines + lines,
         )
     if len(after.tail) > max_record_bytes or (scan.last and after.inside):
-        offset = source_offset(scan, before.tail, end if len(ends) else -len(before.tail), encoding)
+        offset = scan.offset - len(encoding.source_bytes(before.tail))
+        if len(ends):
+            offset += len(encoding.source_bytes(before.tail + data[:end]))
         where = place(source, after.records - after.first_record, after.lines, offset)
         if len(after.tail) > max_record_bytes:
             raise too_long(where, max_record_bytes)

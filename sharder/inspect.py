@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sharder.align import Alignment, place, source_offset, too_long
+from sharder.align import Alignment, place, too_long
 from sharder.assign import REJECTED, assign_sides
 from sharder.config import SplitConfig
 from sharder.dialect import Dialect
@@ -93,12 +93,16 @@ def inspect(
     def all_line_ends() -> Positions:
         return line_ends(data, last=True)
 
+    known: list[int] = []  # where a record begins in the data, and in its source
+
     def where(record: int) -> tuple[int, int, int]:
-        """Return number, line and byte offset of a record in its source, from 0."""
+        """Return number, line and byte offset in its source, from 0; record after record."""
         start = int(starts[record])
         # A Python integer would have the line ends copied to 64 bits, for each record.
         line = before.lines + int(np.searchsorted(all_line_ends(), starts[record], side="right"))
-        offset = source_offset(scan, before.tail, start - tail, encoding)
+        last, offset = known or (0, scan.offset - len(encoding.source_bytes(before.tail)))
+        offset += len(encoding.source_bytes(data[last:start]))
+        known[:] = start, offset
         return before.records - before.first_record + record, line, offset
 
     for longer in np.flatnonzero(ends - starts > config.max_record_bytes)[:1]:

@@ -16,6 +16,7 @@ from shared.errors import SourceError, UnreadableError
 
 # The part of an object that is fetched at a time when it is read from its start on.
 _REMOTE_BYTES = 8 << 20
+_REMOTE_HEAD_BYTES = 1 << 18
 
 
 class Origin(ABC):
@@ -180,9 +181,11 @@ class RemoteFile(Origin):
         # Web servers say whether they give ranges; all other stores do.
         self.has_ranges = self.size is not None and bool(info.get("partial", True))
 
-    def open(self, *, again: bool) -> io.RawIOBase:  # noqa: ARG002
+    def open(self, *, again: bool) -> io.RawIOBase:
         """Open it at its start."""
-        options = {"block_size": _REMOTE_BYTES, "cache_type": "readahead"}
+        # If it will be opened again, this is a look at its head.
+        ahead = _REMOTE_HEAD_BYTES if again else _REMOTE_BYTES
+        options = {"block_size": ahead, "cache_type": "readahead"}
         with readable(self.name):
             file: io.RawIOBase = self._file_system.open(
                 self._path, "rb", **(options if self.has_ranges else {"block_size": 0})

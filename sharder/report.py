@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import resource
 import sys
 from pathlib import Path
@@ -142,6 +144,11 @@ def _ledger(manifest: Manifest) -> str:
 
 
 def _peak_bytes() -> int:
+    # On Linux `ru_maxrss` begins with what the process had that started this one.
+    with contextlib.suppress(OSError):  # no such system
+        match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        if match:
+            return int(match[1]) * 1024
+    # macOS counts bytes, others kibibytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, Linux kibibytes.
     return peak if sys.platform == "darwin" else peak * 1024

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -105,31 +105,25 @@ def _split(
     console: Console,
 ) -> Manifest:
     first = sources[0]
-    pool = ThreadPoolExecutor(config.workers)
-    try:
-        total_bytes = _sum(source.origin.size for source in sources)
-        with (
-            ProgressCallback(total_bytes, standing.earlier_bytes, console) as shown,
-            closing(cut_rounds(sources, config.block_bytes)) as rounds,
-        ):
-            for pieces in islice(rounds, standing.rounds, None):
-                # Not behind the last round: what is left takes but a moment.
-                if standing.has_news:
-                    standing.save(staged, shown.done_bytes)
-                graph, wanted = build(pieces, standing.state, first, staged.dataset, config)
-                written, *chains = dask.threaded.get(graph, wanted, pool=pool)
-                alignment, numbering, ledger, profile = chains
-                standing.state = State(
-                    alignment=alignment, numbering=numbering, ledger=ledger, profile=profile
-                )
-                standing.shards.add(chain.from_iterable(written))
-                standing.rounds += 1
-                standing.has_news = True
-    finally:
-        for source in sources:
-            source.origin.interrupt()
-        # After an error too, wait for the tasks under way: they write into the staging directory.
-        pool.shutdown(cancel_futures=True)
+    total_bytes = _sum(source.origin.size for source in sources)
+    with (
+        closing(cut_rounds(sources, config.block_bytes)) as rounds,
+        _workers(config.workers, sources) as pool,
+        ProgressCallback(total_bytes, standing.earlier_bytes, console) as shown,
+    ):
+        for pieces in islice(rounds, standing.rounds, None):
+            # Not behind the last round: what is left takes but a moment.
+            if standing.has_news:
+                standing.save(staged, shown.done_bytes)
+            graph, wanted = build(pieces, standing.state, first, staged.dataset, config)
+            written, *chains = dask.threaded.get(graph, wanted, pool=pool)
+            alignment, numbering, ledger, profile = chains
+            standing.state = State(
+                alignment=alignment, numbering=numbering, ledger=ledger, profile=profile
+            )
+            standing.shards.add(chain.from_iterable(written))
+            standing.rounds += 1
+            standing.has_news = True
     state, shards, ledger = standing.state, standing.shards, standing.state.ledger
     ledger.close()
     left_over = write_left_over(
@@ -167,6 +161,18 @@ def _split(
         sides=sides,
         columns=state.profile.columns() if state.profile else None,
     )
+
+
+@contextmanager
+def _workers(number: int, sources: Sequence[Source]) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of threads; no task is under way behind it, after an error neither."""
+    pool = ThreadPoolExecutor(number)
+    try:
+        yield pool
+    finally:
+        for source in sources:  # or a read from a silent pipe would never end
+            source.origin.interrupt()
+        pool.shutdown(cancel_futures=True)
 
 
 def _sum(sizes: Iterable[int | None]) -> int | None:
