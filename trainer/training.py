@@ -164,7 +164,8 @@ def _fit(
         shard_of=train.shard_of,
     )
     meter = WaitMeter(train)
-    callbacks += [meter, PaceLine(say, train, meter, epochs=config.epochs)]
+    line = PaceLine(say, train, meter, epochs=config.epochs)
+    callbacks += [meter, line]
     try:
         history = core.fit(
             train,
@@ -181,6 +182,7 @@ def _fit(
             raise error from None
         raise
     finally:
+        line.clear()
         train.close()
         if validate:
             validate.close()
