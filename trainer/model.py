@@ -91,8 +91,8 @@ def compile_model(
             keras.metrics.R2Score(name="r2"),
         ]
     model.compile(
-        # Loshchilov, Hutter: SGDR, 2017. It matters here, since a batch is a run of neighbours in
-        # the source: at a steady rate the last ones seen would weigh too much.
+        # Loshchilov, Hutter: SGDR, 2017. It matters more the fewer shards are mixed: at a steady
+        # rate the last records seen would weigh too much.
         optimizer=keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(learning_rate, steps)
         ),
