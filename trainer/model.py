@@ -100,8 +100,8 @@ def compile_model(
         warmup_steps=before,
     )
     model.compile(
-        # Loshchilov, Hutter: SGDR, 2017. It matters here, since a batch is a run of neighbours in
-        # the source: at a steady rate the last ones seen would weigh too much.
+        # Loshchilov, Hutter: SGDR, 2017. It matters more the fewer shards are mixed: at a steady
+        # rate the last records seen would weigh too much.
         optimizer=keras.optimizers.Adam(schedule),
         loss=_LOSSES[task],
         metrics=metrics,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -91,16 +92,23 @@ class PaceLine(keras.callbacks.Callback):  # type: ignore[misc]
             self._shown_s = now_s
             done = self._records_before(self._meter.first + batch + 1)
             share = done / self._sequence.records
-            line = f"{self._line(logs)}  {self._speed(done)}  {share:.0%}"
-            sys.stderr.write(f"\r{line}\x1b[K")
+            line = f"{share:4.0%}  {self._speed(done)}  {self._line(logs)}"
+            # One that is wider than the terminal could not be taken back.
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"{line[:width]}\x1b[K\r")
             sys.stderr.flush()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Say the line."""
-        if self._at_terminal:
-            sys.stderr.write("\r\x1b[K")
+        self.clear()
         seconds = time.monotonic() - self._start_s
         self._say(f"{self._line(logs)}  {seconds:.1f} s  {self._speed(self._sequence.records)}")
+
+    def clear(self) -> None:
+        """Take the line at the terminal back."""
+        if self._at_terminal:
+            sys.stderr.write("\x1b[K")
+            sys.stderr.flush()
 
     def _line(self, logs: Logs) -> str:
         metrics = "  ".join(

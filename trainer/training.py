@@ -193,6 +193,8 @@ def _fit(
             elif failure := train.error or (validate and validate.error):
                 raise failure from None
             raise
+        finally:
+            line.clear()
     for weight, value in zip(core.weights, recorder.best, strict=bool(recorder.best)):
         weight.assign(value)
     return recorder.progress, meter
