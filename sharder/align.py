@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sharder.encoding import Encoding
-from sharder.scan import CR, DELIMITER, LF, QUOTE, Positions, Scan, line_ends, structural_quotes
+from sharder.lines import CR, LF, Positions, line_ends
+from sharder.scan import Scan, structural_quotes
 from shared.errors import SourceError
 
 
@@ -66,14 +67,14 @@ def align(
     Raises:
         SourceError: a record is longer than `max_record_bytes`, or the source ends inside quotes.
     """
-    data, inside = scan.data, before.inside
-    trusted = scan.trusted[inside] and (before.opens or inside or data[:1] != b'"')
+    data, dialect, inside = scan.data, scan.dialect, before.inside
+    trusted = scan.trusted[inside] and (before.opens or inside or not dialect.has_quotes(data[:1]))
     if trusted:
         ends = scan.ends[inside]
         ends_inside = bool((inside + scan.n_quotes) & 1)
         last_quote_counts = True
     else:
-        quotes = structural_quotes(data, inside=inside, opens=before.opens)
+        quotes = structural_quotes(data, inside=inside, opens=before.opens, dialect=dialect)
         ends = line_ends(data, last=scan.last)
         ends = ends[(np.searchsorted(quotes, ends) + inside) & 1 == 0]
         ends_inside = bool((inside + len(quotes)) & 1)
@@ -84,7 +85,8 @@ def align(
         ends = np.concatenate([np.zeros(1, np.int32), ends])
     opens = before.opens
     if data:
-        opens = data[-1] in (LF, CR, DELIMITER) or (data[-1] == QUOTE and last_quote_counts)
+        opens = data[-1] in (LF, CR, dialect.delimiter_byte)
+        opens |= data[-1] == dialect.quote_byte and last_quote_counts
 
     end = int(ends[-1]) if len(ends) else 0
     after = replace(
@@ -104,7 +106,9 @@ def align(
             lines=before.lines + lines,
         )
     if len(after.tail) > max_record_bytes or (scan.last and after.inside):
-        offset = source_offset(scan, before.tail, end if len(ends) else -len(before.tail), encoding)
+        offset = scan.offset - len(encoding.source_bytes(before.tail))
+        if len(ends):
+            offset += len(encoding.source_bytes(before.tail + data[:end]))
         where = place(source, after.records - after.first_record, after.lines, offset)
         if len(after.tail) > max_record_bytes:
             raise too_long(where, max_record_bytes)

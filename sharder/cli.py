@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -33,6 +34,18 @@ class _Share(click.ParamType[float]):
             self.fail(f"{text!r} is not a share such as 0.01 or 1%", param, ctx)
 
 
+class _Character(click.ParamType[str]):
+    """A character, or a name for it."""
+
+    name = "char"
+
+    def __init__(self, names: dict[str, str | None]) -> None:
+        self._names = names
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
+        return self._names.get(value, value)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="shardfit")
 def cli() -> None:
@@ -47,10 +60,24 @@ def cli() -> None:
               help="Name of the dataset, and of its directory.")  # fmt: skip
 @click.option("--encoding", default=_DEFAULTS.encoding, show_default=True,
               help="Of the sources: any that Python has, such as cp932; or auto.")  # fmt: skip
+@click.option("--delimiter", type=_Character({"tab": "\t", "\\t": "\t"}),
+              default=_DEFAULTS.delimiter, show_default=True,
+              help="Between two fields: one character, or tab.")  # fmt: skip
+@click.option("--quote-char", type=_Character({"none": None}),
+              default=_DEFAULTS.quote_char, show_default=True,
+              help="Around fields: one character, or none.")  # fmt: skip
+@click.option("--no-header", is_flag=True,
+              help="The sources have no header: --columns names the columns.")  # fmt: skip
+@click.option("--columns", metavar="NAME,...", default="",
+              help="Names of the columns, with --no-header.")  # fmt: skip
 @click.option("--rows-per-shard", type=int, default=_DEFAULTS.rows_per_shard, show_default=True,
               help="Records in each shard.")  # fmt: skip
 @click.option("--validate-fraction", type=_Share(), default=_DEFAULTS.validate_fraction,
               show_default=True, help="Share of the records kept for validation.")  # fmt: skip
+@click.option("--test-fraction", type=_Share(), default=_DEFAULTS.test_fraction,
+              show_default=True, help="Share kept for a last test, on a third side.")  # fmt: skip
+@click.option("--group-by", metavar="COLUMN",
+              help="Keep all records with the same value together, on one side.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the split: the same seed gives the same sides.")  # fmt: skip
 @click.option("--block-bytes", type=Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",
@@ -65,6 +92,8 @@ def cli() -> None:
               show_default="16MiB", help="Longest record; stops a quote left open.")  # fmt: skip
 @click.option("--overwrite", is_flag=True,
               help="Replace an existing dataset, once the new one is complete.")  # fmt: skip
+@click.option("--restart", is_flag=True,
+              help="Begin anew, not where an earlier run was cut off.")  # fmt: skip
 def split(**options: Any) -> None:
     """Split CSVs into shards of 1000 records, for training and validation.
 
@@ -75,7 +104,11 @@ def split(**options: Any) -> None:
 
       sharder split quest_log.csv --out data | trainer fit - --label clear
     """
+    names = options.pop("columns")
+    if options.pop("no_header") != bool(names):
+        raise click.UsageError("--no-header and --columns a,b,c go together: give both, or neither")
     try:
+        options["columns"] = tuple(next(csv.reader([names]), []))
         config = SplitConfig(**options)
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
@@ -141,7 +174,7 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False)
     except ShardfitError as error:
-        click.echo(f"sharder: error: {error}", err=True)
+        click.echo("; ".join((f"sharder: error: {error}", *_notes(error))), err=True)
         sys.exit(1)
     except BrokenPipeError:
         # Who read stdout has had enough; Python must not complain about it at its end.
@@ -154,9 +187,16 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("sharder: interrupted; nothing is left behind", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        left = " ".join(_notes(error)) or "nothing is left behind"
+        click.echo(f"sharder: interrupted; {left}", err=True)
         sys.exit(130)
+
+
+def _notes(error: BaseException) -> list[str]:
+    """Return what was noted of an error on its way, or of the one that it stands for."""
+    cause = error.__cause__ or error.__context__
+    return getattr(error, "__notes__", None) or (_notes(cause) if cause else [])
 
 
 if __name__ == "__main__":

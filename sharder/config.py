@@ -9,6 +9,7 @@ from pathlib import Path
 from sharder.codec import AUTO, codec_name
 from shared.errors import ConfigError
 from shared.layout import Side
+from shared.manifest import Split
 
 MIB = 1 << 20
 
@@ -24,6 +25,9 @@ class SplitConfig:
         name: of the dataset, and so of its directory in `out`.
         rows_per_shard: records in every shard but the last of a side.
         validate_fraction: share of the records that goes to the validation side.
+        test_fraction: share of the records that goes to a third side, for a last test.
+        group_by: name of a column; all records with the same value of it are on the same side, in
+            later drops with the same seed, too. None splits record by record.
         seed: of the split; the same seed puts the same record number on the same side.
         block_bytes: size of the piece of the source that is one task. 8 MiB: below 2 MiB the
             overhead of the tasks shows, above 16 MiB only the memory grows.
@@ -33,7 +37,11 @@ class SplitConfig:
         max_rejected: share of bad records above which the run fails.
         max_record_bytes: longest record; a longer one is a quote that nobody closed.
         encoding: of the sources, by any name that Python has for it, or "auto".
+        delimiter: the ASCII character between two fields.
+        quote_char: the ASCII character around fields; None if none has a meaning.
+        columns: names of the columns, if the sources have no header.
         overwrite: whether to replace an existing dataset, once the new one is complete.
+        restart: whether to begin anew where an earlier run of this job was cut off.
     """
 
     sources: tuple[str | Path, ...]
@@ -41,6 +49,8 @@ class SplitConfig:
     name: str = "log_quest"
     rows_per_shard: int = 1000
     validate_fraction: float = 0.1
+    test_fraction: float = 0.0
+    group_by: str | None = None
     seed: int = 0
     block_bytes: int = 8 * MIB
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
@@ -48,26 +58,54 @@ class SplitConfig:
     max_rejected: float = 0.01
     max_record_bytes: int = 16 * MIB
     encoding: str = "utf-8"
+    delimiter: str = ","
+    quote_char: str | None = '"'
+    columns: tuple[str, ...] = ()
     overwrite: bool = False
+    restart: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources:
             raise ConfigError("sources", expected="at least one CSV file", found="none")
         _check("--rows-per-shard", self.rows_per_shard, 1, 10_000_000)
         _check("--validate-fraction", self.validate_fraction, 0, 0.99)
+        _check("--test-fraction", self.test_fraction, 0, 0.99 - self.validate_fraction)
         _check("--seed", self.seed, 0, 2**64 - 1)
         _check("--block-bytes", self.block_bytes, 1, 1 << 30)
         _check("--workers", self.workers, 1, 1024)
         _check("--max-rejected", self.max_rejected, 0, 1)
         _check("--max-record-bytes", self.max_record_bytes, 1, 1 << 30)
         _check_encoding(self.encoding)
+        _check_character("--delimiter", self.delimiter, never='"')
+        if self.quote_char is not None:
+            _check_character("--quote-char", self.quote_char)
+        if self.quote_char == self.delimiter:
+            raise ConfigError(
+                "--quote-char", expected="another one than the delimiter", found=self.delimiter
+            )
+        if len(set(self.columns)) != len(self.columns):
+            raise ConfigError(
+                "--columns", expected="different names", found=", ".join(self.columns)
+            )
         is_plain = self.name.isprintable() and Path(self.name).name == self.name
-        if not is_plain or self.name.startswith(".") or self.name.endswith(Side.VALIDATE.suffix):
+        is_side = self.name.endswith((Side.VALIDATE.suffix, Side.TEST.suffix))
+        if not is_plain or self.name.startswith(".") or is_side:
             raise ConfigError(
                 "--name",
-                expected="a plain directory name, not that of a validation side",
+                expected="a plain directory name, not that of a validation or test side",
                 found=repr(self.name),
             )
+
+    @property
+    def split(self) -> Split:
+        """The rule that puts the records on their sides."""
+        return Split(
+            by="record" if self.group_by is None else "group",
+            column=self.group_by,
+            seed=self.seed,
+            validate_fraction=self.validate_fraction,
+            test_fraction=self.test_fraction,
+        )
 
     @property
     def dataset(self) -> Path:
@@ -90,3 +128,10 @@ def _check_encoding(name: str) -> None:
             expected=f"one that Python knows, such as cp932, or {AUTO}",
             found=repr(name),
         ) from None
+
+
+def _check_character(option: str, character: str, never: str = "") -> None:
+    if len(character) != 1 or not character.isascii() or character in f"\0\r\n{never}":
+        raise ConfigError(
+            option, expected="one ASCII character that can have this meaning", found=repr(character)
+        )

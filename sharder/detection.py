@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from sharder.codec import codec_name
@@ -16,10 +15,9 @@ from shared.errors import SourceError
 # which must be kept to be read again.
 _PLACES = 64
 _PLACE_BYTES = 1 << 16
-_STREAM_PLACES = 256
+_STREAM_BYTES = 16 << 20
 
-# Lines that tell something: with bytes that are not ASCII, or with an escape sequence.
-_TELLING = re.compile(rb"[^\r\n]*[\x80-\xff\x1b][^\r\n]*")
+_ESCAPE = b"\x1b$"  # ISO 2022 is all ASCII, but for such sequences
 _MOST_BYTES = 200_000  # chardet looks at no more
 
 # Below this chardet guesses. Seen with ten lines and more: 0.09 and above where it was right about
@@ -42,7 +40,12 @@ def detect(origin: Origin, compression: Compression | None) -> Encoding:
     if b"\0" in head:
         telling = [head]  # UTF-16, in which a line is not found by its bytes
     else:
-        telling = [line for sample in (head, *others) for line in _TELLING.findall(sample)]
+        telling = [
+            line
+            for sample in (head, *others)
+            for line in _whole_lines(sample)
+            if not line.isascii() or _ESCAPE in line
+        ]
         telling = telling[:: sum(map(len, telling)) // _MOST_BYTES + 1]
         # Valid UTF-8 is never that by chance, and a few damaged lines make it nothing else.
         if sum(map(_is_utf8, telling)) >= 0.9 * len(telling):
@@ -65,19 +68,20 @@ def _sample(origin: Origin, compression: Compression | None) -> Iterator[bytes]:
     """Yield what lies in several places of a text, first its start."""
     if origin.has_ranges and compression is None and (size := origin.size):
         for offset in range(0, size, max(size // _PLACES, _PLACE_BYTES)):
-            sample = origin.read(offset, min(_PLACE_BYTES, size - offset))
-            # The first line may be cut within a character, and so may the last.
-            yield sample.partition(b"\n")[2].rpartition(b"\n")[0] if offset else sample
-        return
-    with Stream(origin, compression, UTF8, again=True) as stream:
-        for _ in range(_STREAM_PLACES):
-            yield stream.read(_PLACE_BYTES).data
-            if stream.ended:
-                return
+            yield origin.read(offset, min(_PLACE_BYTES, size - offset))
+    else:
+        with Stream(origin, compression, UTF8, again=True) as stream:
+            yield stream.read(_STREAM_BYTES).data
+
+
+def _whole_lines(sample: bytes) -> list[bytes]:
+    """Return lines, without the first and the last, which may be cut within a character."""
+    lines = sample.split(b"\n")
+    return lines[1:-1] if len(lines) > 2 else lines
 
 
 def _is_utf8(data: bytes) -> bool:
-    if b"\x1b$" in data:  # ISO 2022, which is all ASCII
+    if _ESCAPE in data:
         return False
     try:
         data.decode()

@@ -10,15 +10,14 @@ have, so the records that have them are found where records are looked into.
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
 
 from sharder.decoder import KEEP, KEPT, KEPT_RUN, EscapeDecoder
-from sharder.scan import Positions, line_ends
-
-_STRUCTURE = b'",\r\n'
+from sharder.dialect import PLAIN
+from sharder.lines import Positions, move
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,16 @@ class Encoding:
 
     Attributes:
         name: as Python's `codecs` has it.
+        structure: the bytes that have a meaning in the dialect of the text.
     """
 
     name: str
+    structure: bytes = PLAIN.structure
 
     @cached_property
     def is_searchable(self) -> bool:
         """Whether records can be found on the bytes, without decoding them."""
-        return _is_searchable(self.name)
+        return _is_searchable(self.name, self.structure)
 
     @property
     def label(self) -> str:
@@ -98,14 +99,9 @@ class Encoding:
             utf8 = data.decode(self.name).encode()
         except UnicodeDecodeError:
             return self._one_by_one(data, starts, ends)
-        if len(utf8) == len(data) and data.isascii():
+        if utf8 == data:
             return Text(data, starts, ends, [])
-        # Line ends are the same ones, in the same order: starts and ends of records are such.
-        before = np.concatenate([np.zeros(1, np.int32), line_ends(data, last=True)])
-        after = np.concatenate([np.zeros(1, np.int32), line_ends(utf8, last=True)])
-        return Text(
-            utf8, after[np.searchsorted(before, starts)], after[np.searchsorted(before, ends)], []
-        )
+        return Text(utf8, move(starts, data, utf8), move(ends, data, utf8), [])
 
     def _one_by_one(self, data: bytes, starts: Positions, ends: Positions) -> Text:
         bad = _find_bad(data, starts, ends, self.name)
@@ -132,11 +128,11 @@ def resolve(encoding: Encoding, head: bytes) -> Encoding:
     if encoding.name not in ("utf-16", "utf-32"):
         return encoding
     big = {"utf-16": codecs.BOM_UTF16_BE, "utf-32": codecs.BOM_UTF32_BE}[encoding.name]
-    return Encoding(f"{encoding.name}-{'be' if head.startswith(big) else 'le'}")
+    return replace(encoding, name=f"{encoding.name}-{'be' if head.startswith(big) else 'le'}")
 
 
 @cache
-def _is_searchable(name: str) -> bool:
+def _is_searchable(name: str, structure: bytes) -> bool:
     """Tell whether the bytes that structure a CSV are never anything else in an encoding."""
 
     def decode(*bytes_: int) -> str:
@@ -148,7 +144,7 @@ def _is_searchable(name: str) -> bool:
         return False
     # Three, since a character may have more than two bytes.
     return all(
-        decode(byte, s, s, s).count(chr(s)) == 3 for byte in range(128, 256) for s in _STRUCTURE
+        decode(byte, s, s, s).count(chr(s)) == 3 for byte in range(128, 256) for s in structure
     )
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from sharder.align import Alignment, align, begin
 from sharder.config import SplitConfig
+from sharder.dialect import Dialect
 from sharder.inspect import inspect
 from sharder.ledger import Ledger
 from sharder.number import Numbering, number
@@ -99,7 +100,7 @@ def build(
         if piece.in_order and not piece.first and index:
             needed.append((READ, index - 1))
         read = add(READ, index, _read, *needed, piece=piece)
-        scanned = add(SCAN, index, _scan, read)
+        scanned = add(SCAN, index, _scan, read, dialect=piece.source.dialect)
         limit = config.max_record_bytes
         aligned = add(ALIGN, index, align, scanned, previous, **source, max_record_bytes=limit)
         block = add(
@@ -130,8 +131,8 @@ def _read(*_needed: object, piece: Piece) -> Chunk:
     return piece.read()
 
 
-def _scan(chunk: Chunk) -> Scan:
-    return scan(chunk.data, last=chunk.last, offset=chunk.offset)
+def _scan(chunk: Chunk, *, dialect: Dialect) -> Scan:
+    return scan(chunk.data, last=chunk.last, offset=chunk.offset, dialect=dialect)
 
 
 def _begin_source(before: Alignment, *, source: Source) -> Alignment:

@@ -5,30 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sharder.align import Alignment, place, source_offset, too_long
+from sharder.align import Alignment, place, too_long
+from sharder.assign import REJECTED, assign_sides
 from sharder.config import SplitConfig
+from sharder.dialect import Dialect
 from sharder.encoding import Encoding, Text
-from sharder.scan import (
-    CHUNK_BYTES,
-    CR,
-    DELIMITER,
-    QUOTE,
-    Positions,
-    Scan,
-    find,
-    line_ends,
-    structural_quotes,
-)
-from shared.layout import Side
-from shared.splitmix import mix
-
-# Where each record goes: the index of its side, or nowhere.
-SIDES = (Side.TRAIN, Side.VALIDATE)
-REJECTED = len(SIDES)
+from sharder.lines import CHUNK_BYTES, CR, Positions, find, line_ends
+from sharder.scan import Scan, structural_quotes
 
 
 @dataclass(frozen=True)
@@ -56,7 +44,7 @@ class Block:
     """The records of a block, blank lines left out.
 
     Attributes:
-        data: the bytes of whole records, UTF-8.
+        data: the bytes of whole records, UTF-8, plain CSV.
         starts, ends: (R,) where each record lies in `data`, line end included.
         sides: (R,) index into `SIDES`, or `REJECTED`.
         rejected: the rejected records, in order.
@@ -105,41 +93,55 @@ def inspect(
     def all_line_ends() -> Positions:
         return line_ends(data, last=True)
 
+    known: list[int] = []  # where a record begins in the data, and in its source
+
     def where(record: int) -> tuple[int, int, int]:
-        """Return number, line and byte offset of a record in its source, from 0."""
+        """Return number, line and byte offset in its source, from 0; record after record."""
         start = int(starts[record])
         # A Python integer would have the line ends copied to 64 bits, for each record.
         line = before.lines + int(np.searchsorted(all_line_ends(), starts[record], side="right"))
-        offset = source_offset(scan, before.tail, start - tail, encoding)
+        last, offset = known or (0, scan.offset - len(encoding.source_bytes(before.tail)))
+        offset += len(encoding.source_bytes(data[last:start]))
+        known[:] = start, offset
         return before.records - before.first_record + record, line, offset
 
     for longer in np.flatnonzero(ends - starts > config.max_record_bytes)[:1]:
         raise too_long(place(source, *where(longer)), config.max_record_bytes)
 
-    fields = _count_fields(data, starts, ends, trusted=own.trusted)
+    fields = _count_fields(data, starts, ends, scan.dialect, trusted=own.trusted)
     text = encoding.to_utf8(data, starts, ends)
     reasons = _find_bad(fields, len(header), text, encoding)
-    numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
-    sides = assign_sides(numbers, config.seed, config.validate_fraction)
-    sides[list(reasons)] = REJECTED
     rejected = []
     for record, reason in reasons.items():
         number, line, offset = where(record)
         raw = encoding.source_bytes(data[starts[record] : ends[record]])
         rejected.append(Rejected(source, number + 1, line + 1, offset, reason, raw))
-    return Block(text.data, text.starts, text.ends, sides, tuple(rejected))
+    good = np.ones(len(starts), bool)
+    good[list(reasons)] = False
+    plain = scan.dialect.to_plain(text.data, text.starts, text.ends, good)
+    groups = None
+    if config.group_by is not None:
+        groups = _read_column(*plain, good, header, config.group_by)
+    sides = np.full(len(starts), REJECTED, np.uint8)
+    numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
+    sides[good] = assign_sides(config.split, numbers[good], groups)
+    return Block(*plain, sides, tuple(rejected))
 
 
-def assign_sides(
-    numbers: npt.NDArray[np.uint64], seed: int, validate_fraction: float
-) -> npt.NDArray[np.uint8]:
-    """Return the side of each record, index into `SIDES`: a hash of seed and record number.
+def _read_column(
+    data: bytes,
+    starts: Positions,
+    ends: Positions,
+    good: npt.NDArray[np.bool_],
+    header: Sequence[str],
+    column: str,
+) -> Any:
+    """Return the fields of one column of the good records, a pyarrow.StringArray."""
+    # Not at the top: a run without a profile and without groups needs no Arrow, which takes 60 ms.
+    from shared.values import read_text
 
-    So it depends on nothing else: neither on blocks nor on workers, nor on what comes before.
-    """
-    hashes = mix(numbers ^ mix(np.array([seed], np.uint64)))
-    limit = np.uint64(int(validate_fraction * 2**64))
-    return (hashes < limit).astype(np.uint8)
+    records = b"".join(cut(data, starts[good], ends[good]))
+    return read_text(records, header, columns=[column])[0] if records else None
 
 
 def cut(data: bytes, starts: Positions, ends: Positions) -> list[memoryview]:
@@ -177,13 +179,15 @@ def _find_bad(
 
 
 def _count_fields(
-    data: bytes, starts: Positions, ends: Positions, *, trusted: bool
+    data: bytes, starts: Positions, ends: Positions, dialect: Dialect, *, trusted: bool
 ) -> npt.NDArray[np.int64]:
     """Return the number of fields of each record, (R,)."""
-    delimiters = _Rank(data, DELIMITER)
+    delimiters = _Rank(data, dialect.delimiter_byte)
     fields = delimiters(ends) - delimiters(starts) + 1
-    if QUOTE in data:
-        quotes = find(data, QUOTE) if trusted else structural_quotes(data, inside=False, opens=True)
+    if dialect.has_quotes(data):
+        quotes = find(data, dialect.quote_byte)
+        if not trusted:
+            quotes = structural_quotes(data, inside=False, opens=True, dialect=dialect)
         opening, closing = quotes[0::2], quotes[1::2]
         quoted = delimiters(closing) - delimiters(opening)
         opening, quoted = opening[quoted > 0], quoted[quoted > 0]

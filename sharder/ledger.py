@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sharder.inspect import Block, Rejected
@@ -20,16 +21,37 @@ _INDEX_HEADER = ("source", "record", "line", "offset", "bytes", "reason")
 _SHOWN = 3
 
 
+@dataclass(kw_only=True)
 class Ledger:
     """What the blocks so far have brought, in their order.
 
     Rejected records go to `rejected/records.csv`, verbatim, without a header, and what is wrong
     with each to the same line of `rejected/reasons.csv`.
+
+    Attributes:
+        directory: `rejected/`, made with the first rejected record.
+        max_rejected: share of rejected records above which the run fails.
+        bytes_left: of all sources, without their headers; None if it is not known.
+        min_record_bytes: the fewest that a good record can have.
+        records: number of records so far.
+        rejected: number of those that were rejected.
+        shown: the first of them, for the error.
+        file_bytes: size of each file in `directory`.
     """
 
-    def __init__(
-        self, header: Sequence[str], dataset: Path, *, data_bytes: int | None, max_rejected: float
-    ) -> None:
+    directory: Path
+    max_rejected: float
+    bytes_left: int | None
+    min_record_bytes: int
+    records: int = 0
+    rejected: int = 0
+    shown: list[Rejected] = field(default_factory=list)
+    file_bytes: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def begin(
+        cls, header: Sequence[str], dataset: Path, *, data_bytes: int | None, max_rejected: float
+    ) -> Ledger:
         """Begin with no record.
 
         Args:
@@ -38,14 +60,13 @@ class Ledger:
             data_bytes: size of all sources without their headers; None if it is not known.
             max_rejected: share of rejected records above which the run fails.
         """
-        self._directory = dataset / REJECTED_NAME
-        self._max_rejected = max_rejected
-        self._bytes_left = data_bytes
-        # The fewest bytes that a good record can have: its delimiters and a line end.
-        self._min_record_bytes = max(len(header), 2)
-        self._shown: list[Rejected] = []
-        self.records = 0
-        self.rejected = 0
+        return cls(
+            directory=dataset / REJECTED_NAME,
+            max_rejected=max_rejected,
+            bytes_left=data_bytes,
+            # Its delimiters and a line end.
+            min_record_bytes=max(len(header), 2),
+        )
 
     def add(self, block: Block) -> Ledger:
         """Take a block's records into account.
@@ -54,14 +75,14 @@ class Ledger:
             RejectedError: so many are rejected that the rest of the source cannot make up for it.
         """
         self.records += len(block.starts)
-        if self._bytes_left is not None:
-            self._bytes_left -= len(block.data)
+        if self.bytes_left is not None:
+            self.bytes_left -= len(block.data)
         if block.rejected:
             self.rejected += len(block.rejected)
-            self._shown += block.rejected[: _SHOWN - len(self._shown)]
+            self.shown += block.rejected[: _SHOWN - len(self.shown)]
             self._write(block.rejected)
-            if self._bytes_left is not None:
-                at_most = self.records + max(self._bytes_left, 0) // self._min_record_bytes
+            if self.bytes_left is not None:
+                at_most = self.records + max(self.bytes_left, 0) // self.min_record_bytes
                 self._check(at_most, "at least ")
         return self
 
@@ -74,31 +95,31 @@ class Ledger:
         self._check(self.records, "")
 
     def _check(self, records: int, about: str) -> None:
-        if self.rejected <= self._max_rejected * records:
+        if self.rejected <= self.max_rejected * records:
             return
         first = "".join(
             f"\n  {bad.source}: record {bad.record} (line {bad.line}, byte {bad.offset}): "
             f"{bad.reason}"
-            for bad in self._shown
+            for bad in self.shown
         )
         raise RejectedError(
             "bad records",
-            expected=f"at most {self._max_rejected:.4%} (--max-rejected)",
+            expected=f"at most {self.max_rejected:.4%} (--max-rejected)",
             found=f"{about}{self.rejected:,} of {records:,}; the first are{first}\n",
             hint="correct the source, or raise --max-rejected to keep them aside in rejected/",
         )
 
     def _write(self, rejected: Sequence[Rejected]) -> None:
-        self._directory.mkdir(exist_ok=True)
-        index = self._directory / REASONS_NAME
-        is_new = not index.exists()
+        self.directory.mkdir(exist_ok=True)
+        index, records = self.directory / REASONS_NAME, self.directory / RECORDS_NAME
         with index.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            if is_new:
+            if REASONS_NAME not in self.file_bytes:
                 writer.writerow(_INDEX_HEADER)
             writer.writerows(
                 (spell_path(r.source), r.record, r.line, r.offset, len(r.data), r.reason)
                 for r in rejected
             )
-        with (self._directory / RECORDS_NAME).open("ab") as file:
+        with records.open("ab") as file:
             file.writelines(r.data for r in rejected)
+        self.file_bytes = {path.name: path.stat().st_size for path in (index, records)}

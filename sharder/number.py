@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sharder.inspect import SIDES, Block, cut
+from sharder.assign import SIDES
+from sharder.inspect import Block, cut
 
 
 @dataclass(frozen=True)

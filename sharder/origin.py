@@ -12,10 +12,11 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.errors import SourceError
+from shared.errors import SourceError, UnreadableError
 
 # The part of an object that is fetched at a time when it is read from its start on.
 _REMOTE_BYTES = 8 << 20
+_REMOTE_HEAD_BYTES = 1 << 18
 
 
 class Origin(ABC):
@@ -26,12 +27,14 @@ class Origin(ABC):
         size: in bytes; None as long as it is not known.
         has_ranges: whether any range of the bytes can be read, in parallel.
         identity: equal for two names of the same thing.
+        version: tells whether it has changed: when it was written, or what the store says of it.
     """
 
     name: str
     size: int | None
     has_ranges: bool
     identity: Hashable
+    version: str = ""
 
     @abstractmethod
     def open(self, *, again: bool) -> io.RawIOBase:
@@ -67,6 +70,7 @@ class LocalFile(Origin):
         with readable(name), Path(name).open("rb") as file:
             status = os.fstat(file.fileno())
         self.size, self.identity = status.st_size, (status.st_dev, status.st_ino)
+        self.version = str(status.st_mtime_ns)
 
     def open(self, *, again: bool) -> io.RawIOBase:  # noqa: ARG002
         """Open it at its start."""
@@ -173,12 +177,15 @@ class RemoteFile(Origin):
         if info.get("type") == "directory":
             raise SourceError(name, expected="an object", found="a directory", hint="end it in /*")
         self.size = info.get("size")
+        self.version = str(info.get("ETag") or info.get("mtime") or "")
         # Web servers say whether they give ranges; all other stores do.
         self.has_ranges = self.size is not None and bool(info.get("partial", True))
 
-    def open(self, *, again: bool) -> io.RawIOBase:  # noqa: ARG002
+    def open(self, *, again: bool) -> io.RawIOBase:
         """Open it at its start."""
-        options = {"block_size": _REMOTE_BYTES, "cache_type": "readahead"}
+        # If it will be opened again, this is a look at its head.
+        ahead = _REMOTE_HEAD_BYTES if again else _REMOTE_BYTES
+        options = {"block_size": ahead, "cache_type": "readahead"}
         with readable(self.name):
             file: io.RawIOBase = self._file_system.open(
                 self._path, "rb", **(options if self.has_ranges else {"block_size": 0})
@@ -207,7 +214,7 @@ def readable(name: str) -> Iterator[None]:
         raise SourceError(name, expected="a CSV file", found=f"no such file{why}") from None
     except OSError as error:
         found = error.strerror or str(error) or type(error).__name__
-        raise SourceError(name, expected="a readable file", found=found) from None
+        raise UnreadableError(name, expected="a readable file", found=found) from None
     except ImportError as error:
         raise SourceError(name, expected="a package that reads it", found=str(error)) from None
     except Exception as error:

@@ -10,9 +10,11 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from sharder.inspect import REJECTED, Block, cut
-from sharder.scan import Positions
+from sharder.assign import REJECTED
+from sharder.inspect import Block, cut
+from sharder.lines import Positions
 from shared.profile import BlockProfile, Profile, profile_block
+from shared.snapshot import unpack
 from shared.values import read_text
 
 # Arrow takes four times the size of the text it parses, so larger blocks are parsed in parts. The
@@ -22,12 +24,22 @@ _PART_BYTES = 16 << 20
 
 def begin_profile(header: Sequence[str]) -> Profile:
     """Return the profile of no record, and make Arrow ready."""
+    _prepare_arrow()
+    return Profile.begin(header)
+
+
+def restore_profile(data: bytes) -> Profile:
+    """Return a profile that was packed, and make Arrow ready."""
+    _prepare_arrow()
+    return unpack(data, Profile)
+
+
+def _prepare_arrow() -> None:
     # Its own threads would come on top of the workers.
     pa.set_cpu_count(1)
     if "jemalloc" in pa.supported_memory_backends():
         # Gives memory back sooner than Arrow's default: 50 MiB less at the peak, as fast.
         pa.set_memory_pool(pa.jemalloc_memory_pool())
-    return Profile(header)
 
 
 def profile(block: Block, *, header: Sequence[str]) -> list[BlockProfile]:

@@ -33,20 +33,33 @@ def print_encodings(sources: Sequence[Source], console: Console) -> None:
         console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+def print_doubts(sources: Sequence[Source], console: Console) -> None:
+    """Print what looks as if it was not meant."""
+    first = sources[0]
+    other = next((character for character in ";\t|" if character in first.header[0]), None)
+    if len(first.header) == 1 and other:
+        text = (
+            f"{first.name}: one column, {first.header[0]!r}; if that is several, "
+            f"say --delimiter {'tab' if other == chr(9) else repr(other)}"
+        )
+        console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
 class ProgressCallback(Callback):  # type: ignore[misc]
     """Counts the bytes of the blocks as Dask has read them: the others are just behind."""
 
-    def __init__(self, total_bytes: int | None, console: Console) -> None:
-        """Begin with nothing done.
+    def __init__(self, total_bytes: int | None, done_bytes: int, console: Console) -> None:
+        """Begin.
 
         Args:
             total_bytes: size of the sources as they are packed; None if it is not known.
+            done_bytes: what earlier runs have read of it.
             console: where to show it.
         """
         super().__init__()
         self._console = console
         self._total = total_bytes
-        self._done = 0
+        self.done_bytes = self._begun_at = done_bytes
         self._started = self._last_line = time.monotonic()
         self._bar: Progress | None = None
         if console.is_terminal:
@@ -59,7 +72,7 @@ class ProgressCallback(Callback):  # type: ignore[misc]
                 console=console,
                 transient=True,
             )
-            self._task = self._bar.add_task("splitting", total=self._total)
+            self._task = self._bar.add_task("splitting", total=self._total, completed=done_bytes)
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -77,7 +90,7 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         if step != READ:
             return
         size = result.n_read
-        self._done += size
+        self.done_bytes += size
         if self._bar:
             self._bar.advance(self._task, size)
         elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
@@ -86,9 +99,10 @@ class ProgressCallback(Callback):  # type: ignore[misc]
 
     def _line(self) -> str:
         seconds = time.monotonic() - self._started
-        done, speed = self._done / 1e9, f"{self._done / 1e6 / seconds:,.0f} MB/s"
+        read = self.done_bytes - self._begun_at
+        done, speed = self.done_bytes / 1e9, f"{read / 1e6 / seconds:,.0f} MB/s"
         if self._total is None:
             return f"{done:,.2f} GB  {speed}"
-        left = seconds * (self._total - self._done) / max(self._done, 1)
+        left = seconds * (self._total - self.done_bytes) / max(read, 1)
         total = self._total / 1e9
         return f"{done / total:4.0%}  {done:,.2f} of {total:,.2f} GB  {speed}  {left:,.0f} s left"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import resource
 import sys
 from pathlib import Path
@@ -22,29 +24,35 @@ from shared.schema import Column
 _SHOWN_CHARACTERS = 24
 
 _RIGHT = ("missing", "distinct", "min", "mean", "sd", "max")
+_LABELS = {Side.TRAIN: "training", Side.VALIDATE: "validation", Side.TEST: "test"}
 _HEADINGS = ("column", "type", *_RIGHT, "most frequent")
 
 
 def print_split(result: SplitResult, console: Console) -> None:
     """Print the summary of a run: the ledger, the shards, the time, the memory."""
     manifest = result.manifest
-    megabytes = sum(source.bytes for source in manifest.sources) / 1e6
+    earlier = result.earlier_bytes / 1e6
+    megabytes = sum(source.bytes for source in manifest.sources) / 1e6 - earlier
     _say(console, _ledger(manifest))
     if manifest.rejected:
         _say(console, f"rejected records and their reasons: {result.dataset / REJECTED_NAME}")
+    rest = f" behind the {earlier:,.0f} MB of an earlier run" if earlier else ""
     _say(
         console,
-        f"{megabytes:,.0f} MB in {result.seconds:.1f} s, {megabytes / result.seconds:,.0f} MB/s, "
+        f"{megabytes:,.0f} MB{rest} in {result.seconds:.1f} s, "
+        f"{megabytes / result.seconds:,.0f} MB/s, "
         f"at most {_peak_bytes() / 2**20:,.0f} MiB of memory",
     )
 
 
 def print_verified(dataset: Path, verified: Verified) -> None:
     """Print what a check has proved."""
+    column = verified.manifest.split.column
     _say(
         Console(),
         f"{dataset}: each of {verified.shards:,} shards ({verified.bytes / 1e6:,.0f} MB) is as the "
-        f"manifest says\n{_ledger(verified.manifest)}",
+        f"manifest says\n{_ledger(verified.manifest)}"
+        + (f"\nno {column} is on two sides" if column is not None else ""),
     )
 
 
@@ -58,10 +66,12 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
     _say(console, _ledger(manifest))
     split = manifest.split
     sources = ", ".join(f"{s.path} ({s.bytes / 1e6:,.1f} MB)" for s in manifest.sources)
+    fractions = f"{split.validate_fraction:.3g} for validation"
+    if split.test_fraction:
+        fractions += f", {split.test_fraction:.3g} for a test"
     _say(
         console,
-        f"split by {split.by}, {split.validate_fraction:.3g} for validation, seed {split.seed}; "
-        f"from {sources}",
+        f"split by {split.column or split.by}, {fractions}, seed {split.seed}; from {sources}",
         style="dim",
     )
     if manifest.columns is None:
@@ -126,7 +136,7 @@ def _short(text: str) -> str:
 def _ledger(manifest: Manifest) -> str:
     parts = [
         f"{manifest.sides[side].records:,} {label} ({len(manifest.sides[side].bytes):,} shards)"
-        for side, label in ((Side.TRAIN, "training"), (Side.VALIDATE, "validation"))
+        for side, label in _LABELS.items()
         if side in manifest.sides
     ]
     parts.append(f"{manifest.rejected:,} rejected")
@@ -134,6 +144,11 @@ def _ledger(manifest: Manifest) -> str:
 
 
 def _peak_bytes() -> int:
+    # On Linux `ru_maxrss` begins with what the process had that started this one.
+    with contextlib.suppress(OSError):  # no such system
+        match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        if match:
+            return int(match[1]) * 1024
+    # macOS counts bytes, others kibibytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, Linux kibibytes.
     return peak if sys.platform == "darwin" else peak * 1024

@@ -19,13 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sharder.dialect import PLAIN, Dialect
+from sharder.lines import CR, LF, Positions, find, line_ends
+
 Bytes = npt.NDArray[np.uint8]
-Positions = npt.NDArray[np.int32]
-
-LF, CR, QUOTE, DELIMITER = b'\n\r",'
-
-# Pieces that fit the second-level cache, so that masks and positions do not travel to memory.
-CHUNK_BYTES = 1 << 18
 
 _NONE = np.empty(0, np.int32)
 
@@ -38,6 +35,7 @@ class Scan:
         data: the bytes.
         last: whether the source ends with this piece.
         offset: of the piece in its source, bytes.
+        dialect: of the source.
         ends: record ends (index behind the line end), each (E,), if the piece begins outside
             quotes, and if it begins inside.
         trusted: whether the fast path holds, in each case.
@@ -48,13 +46,14 @@ class Scan:
     data: bytes
     last: bool
     offset: int
+    dialect: Dialect
     ends: tuple[Positions, Positions]
     trusted: tuple[bool, bool]
     n_quotes: int
     n_lines: int
 
 
-def scan(data: bytes, *, last: bool, offset: int = 0) -> Scan:
+def scan(data: bytes, *, last: bool, offset: int = 0, dialect: Dialect = PLAIN) -> Scan:
     """Find the record ends of a piece.
 
     A CR at its very end is a line end only if no LF follows, so unless the piece is the last it is
@@ -62,46 +61,26 @@ def scan(data: bytes, *, last: bool, offset: int = 0) -> Scan:
     """
     array = np.frombuffer(data, np.uint8)
     ends = line_ends(data, last=last)
-    if QUOTE not in data:
-        return Scan(data, last, offset, (ends, _NONE), (True, True), 0, len(ends))
-    quotes = find(data, QUOTE)
+    if not dialect.has_quotes(data):
+        return Scan(data, last, offset, dialect, (ends, _NONE), (True, True), 0, len(ends))
+    quotes = find(data, dialect.quote_byte)
     inside = (np.searchsorted(quotes, ends) & 1).astype(bool)
     return Scan(
         data,
         last,
         offset,
+        dialect,
         (ends[~inside], ends[inside]),
-        (_all_at_field_start(array, quotes[0::2]), _all_at_field_start(array, quotes[1::2])),
+        (
+            _all_at_field_start(array, quotes[0::2], dialect),
+            _all_at_field_start(array, quotes[1::2], dialect),
+        ),
         len(quotes),
         len(ends),
     )
 
 
-def find(data: bytes, byte: int) -> Positions:
-    """Return the positions of a byte."""
-    array = np.frombuffer(data, np.uint8)
-    found = [
-        (np.flatnonzero(array[start : start + CHUNK_BYTES] == byte) + start).astype(np.int32)
-        for start in range(0, len(array), CHUNK_BYTES)
-    ]
-    return np.concatenate(found) if found else _NONE
-
-
-def line_ends(data: bytes, *, last: bool) -> Positions:
-    """Return the indices behind each LF, CR LF, and CR."""
-    ends = find(data, LF) + np.int32(1)
-    if CR not in data:
-        return ends
-    array = np.frombuffer(data, np.uint8)
-    returns = find(data, CR) + np.int32(1)
-    inner = returns[returns < len(data)]
-    alone = inner[array[inner] != LF]
-    if last and data[-1] == CR:
-        alone = np.append(alone, np.int32(len(data)))
-    return np.sort(np.concatenate([ends, alone])) if len(alone) else ends
-
-
-def _all_at_field_start(array: Bytes, opening: Positions) -> bool:
+def _all_at_field_start(array: Bytes, opening: Positions, dialect: Dialect) -> bool:
     """Tell whether each of these quotes stands where a quoted field may begin or go on.
 
     One at position 0 depends on the piece before: the alignment looks at it.
@@ -109,24 +88,27 @@ def _all_at_field_start(array: Bytes, opening: Positions) -> bool:
     if len(opening) and opening[0] == 0:
         opening = opening[1:]
     before = array[opening - 1]
-    starts = (before == DELIMITER) | (before == LF) | (before == QUOTE) | (before == CR)
+    starts = (before == dialect.delimiter_byte) | (before == LF)
+    starts |= (before == dialect.quote_byte) | (before == CR)
     return bool(starts.all())
 
 
-def structural_quotes(data: bytes, *, inside: bool, opens: bool) -> Positions:
+def structural_quotes(data: bytes, *, inside: bool, opens: bool, dialect: Dialect) -> Positions:
     """Return the quotes that open or close a quoted field, or are half of an escaped quote.
 
     Args:
         data: a piece.
         inside: whether it begins inside quotes.
         opens: whether a quote as its first byte would be structural.
+        dialect: of the source.
     """
     kept: list[int] = []
     closed = 0 if opens else -1  # where a quote would follow a closing one directly
-    for position in find(data, QUOTE).tolist():
+    starts = bytes((dialect.delimiter_byte, LF, CR))
+    for position in find(data, dialect.quote_byte).tolist():
         if inside:
             closed = position + 1
-        elif position != closed and (position == 0 or data[position - 1] not in b",\n\r"):
+        elif position != closed and (position == 0 or data[position - 1] not in starts):
             continue
         kept.append(position)
         inside = not inside

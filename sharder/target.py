@@ -2,20 +2,21 @@
 
 A run writes everything into `OUT/.NAME.partial/`, in the final layout, and moves it to its place
 when it is complete: first the validation side, last the dataset with its manifest. So nothing
-unfinished ever has a final name, and a dataset that is there is whole.
+unfinished ever has a final name, and a dataset that is there is whole. What a killed run has left
+there is gone on with (`sharder.checkpoint`), or removed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.errors import TargetError
+from shared.durable import sync_names
+from shared.errors import ShardfitError, TargetError, UnreadableError
 from shared.layout import (
     MANIFEST_NAME,
     REJECTED_NAME,
@@ -24,15 +25,92 @@ from shared.layout import (
     shard_dir,
     side_root,
 )
+from shared.lock import LOCK_NAME, hold
 
-_RETIRED_NAME = "retired"
+# Beside the dataset, whose name never begins with a dot.
+_RETIRED_NAME = ".retired"
+_CHECKPOINT_NAME = ".checkpoint"
 
 # What a file takes on disk beyond its bytes: half a block on average, and its inode.
 _FILE_OVERHEAD_BYTES = 2048 + 256
 
 
+class Staging:
+    """A hidden directory to write a dataset to.
+
+    Attributes:
+        dataset: the path to write the dataset to; its sides are beside it, as in the final layout.
+        checkpoint: the path of the file that tells how far a run has come. With it, what is there
+            is kept after a failure that may not happen again.
+    """
+
+    def __init__(self, partial: Path, target: Path) -> None:
+        """Take a directory as it is; `target` is where the dataset shall be in the end."""
+        self._partial, self._target = partial, target
+        self.dataset = partial / target.name
+        self.checkpoint = partial / _CHECKPOINT_NAME
+
+    def begin(self) -> bool:
+        """Empty the directory, and lay out a new dataset; return whether anything was there."""
+        found = any(self._entries())
+        self.clear()
+        for side in Side:
+            shard_dir(self.dataset, side).mkdir(parents=True)
+        return found
+
+    def clear(self) -> None:
+        """Empty the directory. The checkpoint goes first: without it, all else is debris."""
+        self.checkpoint.unlink(missing_ok=True)
+        for entry in self._entries():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+    def _entries(self) -> list[Path]:
+        return [entry for entry in self._partial.iterdir() if entry.name != LOCK_NAME]
+
+    def restore(self) -> None:
+        """Undo what a killed run had only half published, or clear up behind it."""
+        retired = self._partial / _RETIRED_NAME
+        # The new dataset leaves last: while it is still here, the old one is what counts.
+        if not self.dataset.exists():
+            self.clear()
+        if not retired.exists():
+            return
+        for side in Side:
+            new, place = side_root(self.dataset, side), side_root(self._target, side)
+            if not new.exists() and place.exists():
+                place.replace(new)
+        for old in retired.iterdir():
+            old.replace(self._target.with_name(old.name))
+        retired.rmdir()
+
+    def keeps(self, error: BaseException) -> bool:
+        """Tell whether what is there is worth keeping after an error."""
+        is_final = isinstance(error, ShardfitError) and not isinstance(
+            error, TargetError | UnreadableError
+        )
+        return not is_final and self.checkpoint.exists()
+
+    def publish(self) -> None:
+        """Move a complete dataset to its place, and what was there out of the way first."""
+        os.sync()  # what has its final name shall be whole after a power failure, too
+        retired = self._partial / _RETIRED_NAME
+        retired.mkdir()
+        # The dataset's own directory goes first and comes last: it has the manifest.
+        for side in Side:
+            old = side_root(self._target, side)
+            if old.exists():
+                old.replace(retired / old.name)
+        for side in reversed(Side):
+            if any(shard_dir(self.dataset, side).iterdir()):
+                side_root(self.dataset, side).replace(side_root(self._target, side))
+        sync_names(self._target.parent)
+
+
 @contextlib.contextmanager
-def staging(dataset: Path, *, overwrite: bool) -> Iterator[Path]:
+def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
     """Give a hidden directory to write a dataset to; put it in its place when all went well.
 
     Args:
@@ -40,36 +118,38 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Path]:
         overwrite: whether one that is there is replaced.
 
     Yields:
-        The path to write the dataset to; its sides are beside it, as in the final layout.
+        The directory, with what an earlier run has left there.
 
     Raises:
-        TargetError: it is there already, another run is writing it, or it cannot be written.
+        TargetError: the dataset is there already, another run is writing it, or it cannot be
+            written. Where something is kept for the next run, a note of the error says so.
     """
     partial = dataset.with_name(f".{dataset.name}.partial")
-    with _errors_named(partial):
-        for side in Side:
-            _check_replaceable(side_root(dataset, side), overwrite=overwrite)
-        missing = [parent for parent in partial.parents if not parent.exists()]
-        partial.mkdir(parents=True, exist_ok=True)
-        with _locked(partial):
-            _clean(partial, dataset)  # what a killed run has left
-            staged = partial / dataset.name
+    missing = [parent for parent in partial.parents if not parent.exists()]
+    try:
+        # The lock removes the directory where nothing is left in it.
+        with _errors_named(partial), hold(partial):
+            staged = Staging(partial, dataset)
+            staged.restore()
             try:
                 for side in Side:
-                    shard_dir(staged, side).mkdir(parents=True)
+                    _check_replaceable(side_root(dataset, side), overwrite=overwrite)
                 yield staged
-                _publish(staged, dataset)
-            except BaseException:
-                _clean(partial, dataset)
-                for made in (partial, *missing):
-                    # Another run may be using it by now.
-                    with contextlib.suppress(OSError):
-                        made.rmdir()
+                staged.publish()
+            except BaseException as error:
+                staged.restore()
+                if staged.keeps(error):
+                    error.add_note("what is done is kept: the same command goes on from there")
+                else:
+                    staged.clear()
                 raise
             # The new dataset is in its place: an old one that cannot be deleted is no failure.
             with contextlib.suppress(OSError):
-                _clean(partial, dataset)
-                partial.rmdir()
+                staged.clear()
+    finally:
+        for made in missing:
+            with contextlib.suppress(OSError):  # it is not empty, or not there
+                made.rmdir()
 
 
 def _check_replaceable(root: Path, *, overwrite: bool) -> None:
@@ -135,50 +215,3 @@ def _errors_named(where: Path) -> Iterator[None]:
         raise TargetError(
             place, expected="to write here", found=error.strerror or str(error), hint=hint
         ) from error
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold a directory against other runs; the lock ends with the process, however it ends."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise TargetError(
-            directory,
-            expected="no other run with this target",
-            found="one that is writing",
-            hint="wait for it, or give another --name or --out",
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _clean(partial: Path, dataset: Path) -> None:
-    """Empty a staging directory; if a dataset was only half replaced, bring the old one back."""
-    retired = partial / _RETIRED_NAME
-    # The new dataset leaves last: while it is still here, the old one is what counts.
-    if retired.exists() and (partial / dataset.name).exists():
-        for old in retired.iterdir():
-            place = dataset.with_name(old.name)
-            if place.exists():
-                shutil.rmtree(place)
-            old.replace(place)
-    for entry in partial.iterdir():
-        shutil.rmtree(entry)
-
-
-def _publish(staged: Path, dataset: Path) -> None:
-    """Move a complete dataset to its place, and what was there out of the way first."""
-    retired = staged.parent / _RETIRED_NAME
-    retired.mkdir()
-    # The dataset's own directory goes first and comes last: it has the manifest.
-    for side in Side:
-        if side_root(dataset, side).exists():
-            side_root(dataset, side).replace(retired / side_root(dataset, side).name)
-    for side in reversed(Side):
-        if any(shard_dir(staged, side).iterdir()):
-            side_root(staged, side).replace(side_root(dataset, side))

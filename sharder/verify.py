@@ -12,13 +12,15 @@ from pathlib import Path
 import xxhash
 
 from sharder.align import align, begin
+from sharder.assign import find_strays
 from sharder.encoding import UTF8
+from sharder.header import parse_header
 from sharder.ledger import REASONS_NAME, RECORDS_NAME
 from sharder.scan import scan
-from sharder.source import parse_header
 from shared.errors import ContractError
 from shared.layout import REJECTED_NAME, Side, list_shards, shard_dir
 from shared.manifest import Manifest, load_manifest
+from shared.values import read_text
 
 _AGAIN = "restore the file, or run the same `sharder split` command with --overwrite"
 
@@ -122,7 +124,22 @@ def _check_shard(manifest: Manifest, side: Side, paths: Sequence[Path], number: 
             found=", ".join(header),
             hint=_AGAIN,
         )
+    if manifest.split.column is not None:
+        _check_groups(path, data, manifest, side)
     return len(data)
+
+
+def _check_groups(path: Path, data: bytes, manifest: Manifest, side: Side) -> None:
+    """Prove that no group of a shard is of another side: the rule says it of each group alone."""
+    column = str(manifest.split.column)
+    (groups,) = read_text(data, manifest.header, columns=[column], skip_header=True)
+    for stray in find_strays(manifest.split, side, groups)[:1].tolist():
+        raise ContractError(
+            f"{path}: record {stray + 1}",
+            expected=f"a {column} of the {side} side",
+            found=repr(groups[stray].as_py()),
+            hint=f"the manifest has another rule than the run that wrote the shards: {_AGAIN}",
+        )
 
 
 def _check_rejected(dataset: Path, manifest: Manifest) -> None:

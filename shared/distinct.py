@@ -11,7 +11,7 @@ The frequent values come from the `frequent_strings_sketch` of Apache DataSketch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import datasketches
@@ -181,20 +181,24 @@ def smallest(hashes: Hashes, size: int, at_least: int) -> Hashes:
     return hashes[hashes <= np.uint64(share * 2**64)] if share < 1 else hashes
 
 
+@dataclass
 class Sketch:
-    """The k smallest different hashes of a set, from which its size is estimated."""
+    """The smallest different hashes of a set, from which its size is estimated.
 
-    def __init__(self, size: int) -> None:
-        """Begin with no hash; `size` is k."""
-        self._size = size
-        self._parts = [np.empty(0, np.uint64)]
-        # No larger hash is among the k smallest.
-        self._limit = np.uint64(2**64 - 1)
+    Attributes:
+        size: k, how many are kept.
+        parts: arrays of hashes, among which are the k smallest.
+        limit: no larger hash is among the k smallest.
+    """
+
+    size: int
+    parts: list[Hashes] = field(default_factory=list)
+    limit: int = 2**64 - 1
 
     def add(self, hashes: Hashes) -> None:
         """Add hashes, (N,), in any order; some may be the same."""
-        self._parts.append(hashes[hashes <= self._limit])
-        if sum(map(len, self._parts)) > 2 * self._size:
+        self.parts.append(hashes[hashes <= np.uint64(self.limit)])
+        if sum(map(len, self.parts)) > 2 * self.size:
             self._settle()
 
     def estimate(self) -> int:
@@ -204,37 +208,79 @@ class Sketch:
         al.: On synopses for distinct-value estimation under multiset operations, SIGMOD 2007).
         """
         found = self._settle()
-        if len(found) < self._size:
+        if len(found) < self.size:
             return len(found)
-        return round((self._size - 1) * 2**64 / int(found[-1]))
+        return round((self.size - 1) * 2**64 / int(found[-1]))
 
     def _settle(self) -> Hashes:
         # Not np.unique, which builds a hash table here: five times slower than to sort.
-        found = np.sort(np.concatenate(self._parts))
+        found = np.sort(np.concatenate([np.empty(0, np.uint64), *self.parts]))
         if len(found):
-            found = found[np.concatenate([[True], found[1:] != found[:-1]])][: self._size]
-        if len(found) == self._size:
-            self._limit = found[-1]
+            found = found[np.concatenate([[True], found[1:] != found[:-1]])][: self.size]
+        if len(found) == self.size:
+            self.limit = int(found[-1])
         # A copy, so that what was cut off is let go.
-        self._parts = [found.copy()]
+        self.parts = [found.copy()]
         return found
 
 
-class Distinct:
-    """The different values of one column: tallies while they are few, then two sketches."""
+class Frequent:
+    """The frequent texts of a column, as a sketch counts them."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, lg_size: int) -> None:
+        """Begin with none; `lg_size` is the logarithm of the size of the sketch's table."""
+        self._sketch = datasketches.frequent_strings_sketch(lg_size)
+
+    def dump(self) -> bytes:
+        """Return it in a form that `load` reads."""
+        dumped: bytes = self._sketch.serialize()
+        return dumped
+
+    @classmethod
+    def load(cls, dumped: bytes) -> Frequent:
+        """Return what was dumped."""
+        loaded = cls.__new__(cls)
+        loaded._sketch = datasketches.frequent_strings_sketch.deserialize(dumped)
+        return loaded
+
+    def add(self, text: str, count: int) -> None:
+        """Count a text, unless it is too long to be kept."""
+        if len(text) <= MAX_TOP_BYTES:
+            self._sketch.update(text, count)
+
+    def found(self) -> dict[str, int]:
+        """Return the frequent texts and lower bounds of their counts."""
+        items = self._sketch.get_frequent_items(
+            datasketches.frequent_items_error_type.NO_FALSE_NEGATIVES
+        )
+        return {text: lower for text, _, lower, _ in items if lower > 1}
+
+
+@dataclass
+class Distinct:
+    """The different values of one column: tallies while they are few, then two sketches.
+
+    Attributes:
+        limits: how much may be kept.
+        tallies: of texts, integers, and other numbers; None once they were too many.
+        sketch, frequent: of all values since then, and of those before.
+    """
+
+    limits: Limits
+    tallies: dict[str, Tally] | None
+    sketch: Sketch
+    frequent: Frequent
+
+    @classmethod
+    def begin(cls, limits: Limits) -> Distinct:
         """Begin with no value."""
-        self._limits = limits
-        self._tallies: dict[str, Tally] | None = {}
-        self._sketched = Sketch(limits.hashes)
-        self._frequent = datasketches.frequent_strings_sketch(limits.lg_frequent)
+        return cls(limits, {}, Sketch(limits.hashes), Frequent(limits.lg_frequent))
 
     @property
     def exact(self) -> bool:
         """Whether every value was counted so far."""
         self._settle()
-        return self._tallies is not None
+        return self.tallies is not None
 
     def add(self, values: Values, counts: Counts, hashes: Hashes | None) -> None:
         """Add a block.
@@ -244,7 +290,7 @@ class Distinct:
             counts: (V,) number of records that have each.
             hashes: None if `values` holds all; else the smallest hashes of all values.
         """
-        if self._tallies is None:
+        if self.tallies is None:
             self._sketch(values, counts, hash_values(values) if hashes is None else hashes)
             return
         if hashes is not None:
@@ -252,78 +298,68 @@ class Distinct:
             self._sketch(values, counts, hashes)
             return
         for kind, some, of_each in _kinds(values, counts):
-            self._tallies.setdefault(kind, Tally()).add(some, of_each)
-        waiting = sum(tally.waiting for tally in self._tallies.values())
+            self.tallies.setdefault(kind, Tally()).add(some, of_each)
+        waiting = sum(tally.waiting for tally in self.tallies.values())
         # So seldom that laying the blocks together costs little, so often that it takes no memory.
-        if waiting > 2 * self._limits.values or self._text_bytes() > 1.5 * self._limits.text_bytes:
+        if waiting > 2 * self.limits.values or self._text_bytes() > 1.5 * self.limits.text_bytes:
             self._settle()
 
     def _text_bytes(self) -> int:
-        tallies = self._tallies or {}
+        tallies = self.tallies or {}
         return tallies["text"].nbytes if "text" in tallies else 0
 
     def _settle(self) -> None:
         """Lay the blocks added so far together; give up counting if the values are too many."""
-        if self._tallies is None:
+        if self.tallies is None:
             return
-        for tally in self._tallies.values():
+        for tally in self.tallies.values():
             tally.settle()
-        values = sum(len(tally) for tally in self._tallies.values())
-        if values > self._limits.values or self._text_bytes() > self._limits.text_bytes:
+        values = sum(len(tally) for tally in self.tallies.values())
+        if values > self.limits.values or self._text_bytes() > self.limits.text_bytes:
             self._give_up_counting()
 
     def _give_up_counting(self) -> None:
-        tallies, self._tallies = self._tallies or {}, None
+        tallies, self.tallies = self.tallies or {}, None
         for tally in tallies.values():
             values, counts = tally.settle()
             self._sketch(values, counts, hash_values(values))
 
     def _sketch(self, values: Values, counts: Counts, hashes: Hashes) -> None:
-        self._sketched.add(hashes)
+        self.sketch.add(hashes)
         values, counts = frequent(values, counts)
         for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-            text = spell(value)
-            if len(text) <= MAX_TOP_BYTES:
-                self._frequent.update(text, count)
+            self.frequent.add(spell(value), count)
 
     def respell(self, speller: Callable[[Value], str]) -> None:
         """Turn the numbers counted so far into texts, since the column turned out to be text."""
-        if self._tallies is not None:
-            tallies, self._tallies = self._tallies, {}
+        if self.tallies is not None:
+            tallies, self.tallies = self.tallies, {}
             for tally in tallies.values():
                 values, counts = tally.settle()
                 texts = pa.array([speller(value) for value in values.tolist()], pa.string())
                 self.add(texts, counts, None)
             return
-        found = self._found()
-        self._frequent = datasketches.frequent_strings_sketch(self._limits.lg_frequent)
+        found, self.frequent = self.frequent.found(), Frequent(self.limits.lg_frequent)
         for text, count in found.items():
             number = float(text)
-            self._frequent.update(speller(int(number) if number.is_integer() else number), count)
-
-    def _found(self) -> dict[str, int]:
-        """Return the frequent values and lower bounds of their counts."""
-        items = self._frequent.get_frequent_items(
-            datasketches.frequent_items_error_type.NO_FALSE_NEGATIVES
-        )
-        return {text: lower for text, _, lower, _ in items if lower > 1}
+            self.frequent.add(speller(int(number) if number.is_integer() else number), count)
 
     def count(self) -> int:
         """Return the number of different values; an estimate where not `exact`."""
         self._settle()
-        if self._tallies is not None:
-            return sum(len(tally) for tally in self._tallies.values())
-        return self._sketched.estimate()
+        if self.tallies is not None:
+            return sum(len(tally) for tally in self.tallies.values())
+        return self.sketch.estimate()
 
     def top(self, most: int) -> list[tuple[str, int]]:
         """Return the most frequent values and their counts; lower bounds where not `exact`."""
         self._settle()
-        if self._tallies is None:
-            counts = self._found()
+        if self.tallies is None:
+            counts = self.frequent.found()
         else:
             counts = {
                 spell(value): count
-                for tally in self._tallies.values()
+                for tally in self.tallies.values()
                 for value, count in zip(*map(_to_list, tally.settle()), strict=True)
             }
         return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]

@@ -2,6 +2,7 @@
 
     ShardfitError               exit status 1, one message, no traceback
     ├── SourceError             the CSV that was given: missing, unreadable, or not a CSV
+    │   ├── UnreadableError     it cannot be read now: a failing disk, a lost connection
     │   └── RejectedError       more bad records than --max-rejected allows
     ├── ContractError           a dataset on disk is not what its manifest or the layout says
     ├── TargetError             the place to write to: taken, full, or read-only
@@ -53,6 +54,10 @@ def _rebuild(
 
 class SourceError(ShardfitError):
     """The CSV that was given is missing, unreadable, or not a CSV."""
+
+
+class UnreadableError(SourceError):
+    """The source cannot be read now; it may be once the cause is gone."""
 
 
 class RejectedError(SourceError):

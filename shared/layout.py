@@ -32,6 +32,7 @@ class Side(StrEnum):
 
     TRAIN = "train"
     VALIDATE = "validate"
+    TEST = "test"
 
     @property
     def suffix(self) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
+from shared.durable import publish
 from shared.errors import ContractError
 from shared.layout import MANIFEST_NAME, Side
 from shared.schema import Column
@@ -40,14 +41,18 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     """The rule that puts a record on a side.
 
     Attributes:
-        by: what is hashed; "record" is the number of the record in the source, from 0.
+        by: what is hashed: "record" is the number of the record in the source, from 0; "group" is
+            the value of a column, so that all records that have the same are on the same side.
+        column: name of that column.
         seed: of the hash.
-        validate_fraction: share of the hash's range that goes to the validation side.
+        validate_fraction, test_fraction: share of the hash's range that goes to that side.
     """
 
-    by: str = "record"
+    by: Literal["record", "group"] = "record"
+    column: str | None = None
     seed: int
     validate_fraction: float
+    test_fraction: float = 0.0
 
 
 class Shards(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,11 +113,8 @@ def save_manifest(manifest: Manifest, dataset: Path) -> None:
     """Write the manifest of a dataset, whole or not at all."""
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     temporary = dataset / f".{MANIFEST_NAME}.tmp"
-    with temporary.open("wb") as file:
-        file.write(text + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(dataset / MANIFEST_NAME)
+    temporary.write_bytes(text + b"\n")
+    publish(temporary, dataset / MANIFEST_NAME)
 
 
 def load_manifest(dataset: Path) -> Manifest | None:

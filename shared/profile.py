@@ -7,7 +7,6 @@ digits of a mean or variance (they are rounded to 12) and for values too many to
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -154,42 +153,31 @@ def _profile_text(parsed: Parsed, limits: Limits) -> BlockColumn:
     )
 
 
-class Profile:
-    """The profile of a table, block after block."""
-
-    def __init__(self, header: Sequence[str]) -> None:
-        """Begin with no record of a table with these column names."""
-        limits = Limits.of_table(len(header))
-        self._columns = [_ColumnProfile(name, limits) for name in header]
-
-    def add(self, block: BlockProfile) -> None:
-        """Add the records of one block."""
-        for column, part in zip(self._columns, block, strict=True):
-            column.add(part)
-
-    def columns(self) -> tuple[Column, ...]:
-        """Return the profile of each column, over all records added."""
-        return tuple(column.finish() for column in self._columns)
-
-
+@dataclass
 class _ColumnProfile:
-    def __init__(self, name: str, limits: Limits) -> None:
-        self.name = name
-        self.type = ColumnType.EMPTY
-        self.empty = 0
-        self.markers: Counter[str] = Counter()
-        self.count = 0
-        self.mean = np.longdouble(0)
-        self.m2 = np.longdouble(0)
-        self.minimum: Any = None
-        self.maximum: Any = None
-        self.distinct = Distinct(limits)
-        # Whether values were counted in a form from which their text cannot be told: 1.50 as 1.5.
-        self.respelled = False
+    """The profile of one column, block after block.
+
+    Attributes:
+        respelled: whether values were counted in a form from which their text cannot be told: 1.50
+            as 1.5.
+    """
+
+    name: str
+    distinct: Distinct
+    type: ColumnType = ColumnType.EMPTY
+    empty: int = 0
+    markers: dict[str, int] = field(default_factory=dict)
+    count: int = 0
+    mean: np.longdouble = field(default_factory=lambda: np.longdouble(0))
+    m2: np.longdouble = field(default_factory=lambda: np.longdouble(0))
+    minimum: Any = None
+    maximum: Any = None
+    respelled: bool = False
 
     def add(self, block: BlockColumn) -> None:
         self.empty += block.empty
-        self.markers.update(block.markers)
+        for marker, times in block.markers.items():
+            self.markers[marker] = self.markers.get(marker, 0) + times
         if not block.count:
             return
         self._widen(block.type)
@@ -232,7 +220,7 @@ class _ColumnProfile:
             texts = sorted(self.markers)
             counts = np.array([self.markers[text] for text in texts])
             self.distinct.add(pa.array(texts), counts, None)
-            self.count += self.markers.total()
+            self.count += sum(self.markers.values())
             self.minimum, self.maximum = min(self.minimum, texts[0]), max(self.maximum, texts[-1])
             self.markers.clear()
         markers = dict(self.markers)
@@ -271,6 +259,28 @@ class _ColumnProfile:
             top=tuple(TopValue(value, count) for value, count in top),
             top_exact=self.distinct.exact and not self.respelled,
         )
+
+
+@dataclass
+class Profile:
+    """The profile of a table, block after block."""
+
+    column_profiles: list[_ColumnProfile]
+
+    @classmethod
+    def begin(cls, header: Sequence[str]) -> Profile:
+        """Begin with no record of a table with these column names."""
+        limits = Limits.of_table(len(header))
+        return cls([_ColumnProfile(name, Distinct.begin(limits)) for name in header])
+
+    def add(self, block: BlockProfile) -> None:
+        """Add the records of one block."""
+        for column, part in zip(self.column_profiles, block, strict=True):
+            column.add(part)
+
+    def columns(self) -> tuple[Column, ...]:
+        """Return the profile of each column, over all records added."""
+        return tuple(column.finish() for column in self.column_profiles)
 
 
 def _speller(type_: ColumnType) -> Callable[[Value], str]:

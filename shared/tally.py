@@ -26,6 +26,23 @@ class Tally:
         """Return the number of different values, of what was settled."""
         return self._settled
 
+    def dump(self) -> object:
+        """Return it in a form that `load` reads."""
+        values, counts = self.settle()
+        if isinstance(values, pa.Array):
+            return None, values.to_pylist(), counts.tobytes()
+        return values.dtype.str, values.tobytes(), counts.tobytes()
+
+    @classmethod
+    def load(cls, dumped: Any) -> Tally:
+        """Return what was dumped."""
+        dtype, values, counts = dumped
+        found = pa.array(values, pa.string()) if dtype is None else np.frombuffer(values, dtype)
+        tally = cls()
+        tally.add(found, np.frombuffer(counts, np.int64))
+        tally.settle()
+        return tally
+
     @property
     def waiting(self) -> int:
         """Number of values that were added and not settled; some may be the same."""

@@ -57,7 +57,7 @@ def write_dataset(
             dataset, Side.VALIDATE, header, validate, rows_per_shard
         )
     everything = [*records, *validate]
-    columns = Profile(header)
+    columns = Profile.begin(header)
     data = csv_bytes(header, everything)
     columns.add(profile_block(header, read_text(data, header, skip_header=True)))
     manifest = Manifest(

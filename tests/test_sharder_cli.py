@@ -330,13 +330,13 @@ def test_a_run_killed_while_it_replaced_a_dataset_leaves_the_old_one(
     # As SIGKILL between two renames leaves it: the old sides aside, the new ones on their way.
     partial = tmp_path / "data" / ".log_quest.partial"
     shutil.copytree(tmp_path / "data" / "log_quest", partial / "log_quest")
-    (partial / "retired").mkdir()
+    (partial / ".retired").mkdir()
     for name in ("log_quest", "log_quest_validate"):
-        (tmp_path / "data" / name).rename(partial / "retired" / name)
+        (tmp_path / "data" / name).rename(partial / ".retired" / name)
     if published == "validation side":
         (tmp_path / "data" / "log_quest_validate" / "splited").mkdir(parents=True)
     write(tmp_path, "a\n" + "1\n" * 50_000 + '"2\n', "bad.csv")
-    failure("split", "bad.csv", "--out", "data", "--overwrite", cwd=tmp_path)
+    sharder("split", "bad.csv", "--out", "data", "--overwrite", cwd=tmp_path, status=1)
     assert tree(tmp_path / "data") == before
 
 

@@ -214,6 +214,8 @@ def readme_examples() -> list[str]:
 def test_the_examples_of_the_readme_run(tmp_path: Path, bucket: str, example: str) -> None:
     write(tmp_path, "名前\n勇者\n".encode("cp932" if "cp932" in example else "utf-8"))
     write(tmp_path, gzip.compress(TEXT), "drop.csv.gz")
+    write(tmp_path, "id\tname\n1\t勇者\n", "drop.tsv")
+    write(tmp_path, "1,勇者\n", "drop.txt")
     for number in (1, 2):
         write(tmp_path, TEXT, f"part-{number}.csv")
         boto3.client("s3").put_object(Bucket=bucket, Key=f"2025-04-0{number}.csv", Body=TEXT)

@@ -7,10 +7,12 @@ import gzip
 import io
 import lzma
 import os
+import re
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from itertools import chain, repeat
 from pathlib import Path
@@ -153,14 +155,18 @@ def test_a_bomb_is_refused_in_bounded_memory(tmp_path: Path) -> None:
         for _ in range(600):
             file.write(bytes(1 << 20))
     command = [SHARDER, "split", "bomb.csv.gz", "--out", "data", "--workers", "2"]
+    peaks = [0]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
         assert process.stderr
+        # Not from `wait4`, whose peak begins with the memory of the process that runs the tests.
+        while process.poll() is None:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            peaks += map(int, re.findall(r"VmHWM:\s+(\d+) kB", status))
+            time.sleep(0.01)
         message = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 1
     assert b"record 1 (line 2, byte 4): expected a record of at most 16,777,216 bytes" in message
-    assert usage.ru_maxrss < 400 * 1024
+    assert 0 < max(peaks) < 400 * 1024
 
 
 def test_a_stream_without_records_is_refused(tmp_path: Path) -> None:
@@ -181,8 +187,10 @@ def test_ctrl_c_ends_a_run_that_waits_for_a_silent_pipe(tmp_path: Path) -> None:
     assert process.stderr
     process.stdin.write(TEXT)
     shards = tmp_path / "data" / ".log_quest.partial" / "log_quest" / "splited"
-    while not list(shards.glob("*")):
+    while len(list(shards.glob("*"))) < 2:
         assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(1)  # it has taken all that there is, and waits for more
     os.kill(process.pid, signal.SIGINT)
     stderr = process.stderr.read()
     assert process.wait(timeout=60) == 130, stderr
@@ -228,4 +236,4 @@ def test_a_stream_stops_before_the_disk_is_full(
     monkeypatch.setattr(os, "statvfs", shrinking)
     with pytest.raises(TargetError, match="GB free for the shards, found"):
         split(source, tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()

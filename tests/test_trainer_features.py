@@ -29,7 +29,7 @@ RECORDS = 200
 def columns_of(table: dict[str, Sequence[str]]) -> tuple[Column, ...]:
     header = list(table)
     data = csv_bytes(header, list(zip(*table.values(), strict=True)))
-    profile = Profile(header)
+    profile = Profile.begin(header)
     profile.add(profile_block(header, read_text(data, header, skip_header=True)))
     return profile.columns()
 
@@ -81,6 +81,13 @@ def test_what_is_left_out_is_said_with_its_reason() -> None:
         "mode: left out, it is constant (campaign)",
         "nothing: left out, it is empty",
     )
+
+
+def test_what_looks_like_an_identifier_is_kept_if_told_so() -> None:
+    spec = derive(keep=["id", "name", "mode"])
+    kinds = {feature.column: type(feature) for feature in spec.features}
+    assert (kinds["id"], kinds["name"]) == (Number, Vocabulary)
+    assert "mode: left out, it is constant (campaign)" in spec.notes
 
 
 def test_numbers_of_all_different_values_are_no_identifiers() -> None:
@@ -178,6 +185,7 @@ def test_a_class_without_a_given_weight_weighs_one() -> None:
             "at, mode, nothing, , clear, found no such column",
         ),
         ({"drop": ["xp"]}, "--drop xp: expected one of the columns id, "),
+        ({"drop": ["id"], "keep": ["id"]}, "--keep id: found --drop id; give one of them"),
         ({"drop": ["clear"]}, "--drop clear: found the label; a label cannot be dropped"),
         ({"label": "mode"}, "found the same value (campaign) in every record"),
         ({"label": "nothing"}, "found no value at all"),

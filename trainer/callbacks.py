@@ -1,56 +1,25 @@
-"""What happens in between: logs, the best weights, the end of a training that leads nowhere."""
+"""What is watched and said while Keras trains; what is kept is in `trainer.recorder`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import keras
 
 from shared.errors import ModelError
-from trainer.rundir import BEST_NAME, HISTORY_NAME, TENSORBOARD_NAME
+from trainer.intake import Intake
 
 Logs = Mapping[str, float] | None
-
-
-def make_callbacks(
-    out: Path,
-    *,
-    monitor: str,
-    patience: int,
-    shard_of: Callable[[int], str],
-) -> list[keras.callbacks.Callback]:
-    """Return the callbacks of a run.
-
-    Args:
-        out: directory of the run.
-        monitor: the metric, lower is better, that tells the best epoch.
-        patience: epochs without a better one until training stops.
-        shard_of: gives the shards of a batch of the present epoch, for messages.
-    """
-    return [
-        StopOnNan(shard_of),
-        keras.callbacks.CSVLogger(out / HISTORY_NAME),
-        keras.callbacks.TensorBoard(out / TENSORBOARD_NAME, write_graph=False),
-        keras.callbacks.ModelCheckpoint(
-            out / BEST_NAME,
-            monitor=monitor,
-            mode="min",
-            save_best_only=True,
-            save_weights_only=True,
-        ),
-        keras.callbacks.EarlyStopping(monitor=monitor, mode="min", patience=patience),
-    ]
 
 
 class StopOnNan(keras.callbacks.Callback):  # type: ignore[misc]
     """Ends training with an error at the first batch whose loss is no number."""
 
-    def __init__(self, shard_of: Callable[[int], str]) -> None:
-        """Prepare; `shard_of` gives the shards of a batch of the present epoch."""
+    def __init__(self, train: Intake) -> None:
+        """Prepare; `train` gives the batches."""
         super().__init__()
-        self._shard_of = shard_of
+        self._train = train
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
@@ -62,8 +31,9 @@ class StopOnNan(keras.callbacks.Callback):  # type: ignore[misc]
         # The mean over the epoch so far: it stays NaN from the first NaN on.
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
+            number, shard = self._train.start + batch + 1, self._train.shard_of(batch)
             raise ModelError(
-                f"epoch {self._epoch + 1}, batch {batch + 1} ({self._shard_of(batch)})",
+                f"epoch {self._epoch + 1}, batch {number} ({shard})",
                 expected="a finite loss",
                 found=str(loss),
                 hint="lower --learning-rate, or look for extreme values in this shard",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
 from shared.sizes import Bytes
 from trainer.config import EvaluateConfig, FitConfig, PredictConfig, parse_class_weight
+from trainer.interrupt import Interrupted
 
 # What the options are without: the help shows them, and says them only once, in the config.
 _DEFAULTS = FitConfig(dataset=Path(), label="", out=Path())
@@ -49,6 +51,12 @@ def cli() -> None:
               "auto is beside the dataset.")  # fmt: skip
 @click.option("--cache-bytes", type=Bytes(), show_default="what the disk has free",
               help="Most that the caches there may take.")  # fmt: skip
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column to learn from although it looks like an identifier; may be given again.",
+)
 @click.option("--drop", multiple=True, metavar="COLUMN",
               help="Column to leave out; may be given again.")  # fmt: skip
 @click.option("--task", type=click.Choice(["auto", "binary", "multiclass", "regression"]),
@@ -65,7 +73,13 @@ def cli() -> None:
 @click.option("--missing", type=click.Choice(["indicator", "zero"]), default=_DEFAULTS.missing,
               show_default=True,
               help="A missing number: the mean, and a column that says so; or a 0.")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace a finished run.")
+@click.option("--checkpoint-every", type=int, default=_DEFAULTS.checkpoint_every, metavar="N",
+              show_default=True,
+              help="Batches between two checkpoints; each epoch ends with one, too.")  # fmt: skip
+@click.option("--more-epochs", type=int, metavar="N",
+              help="Go on with a finished run, for so many epochs at most.")  # fmt: skip
+@click.option("--overwrite", is_flag=True,
+              help="Replace a finished run, or one of other options.")  # fmt: skip
 def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
     """Train a model on DATASET, the directory that `sharder split` printed.
 
@@ -73,6 +87,8 @@ def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
     stdout where this is no terminal:
 
       sharder split quest_log.csv --out data | trainer fit - --label clear --out runs/quest
+
+    After a failure, Ctrl-C or worse, the same command goes on where it was cut off.
     """
     config = FitConfig(
         dataset=_dataset_path(dataset),
@@ -180,13 +196,15 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("trainer: interrupted", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        cause = error.__cause__ or error  # click puts an Abort of its own around it
+        interrupted = cause if isinstance(cause, Interrupted) else Interrupted(signal.SIGINT)
+        click.echo(f"trainer: {interrupted.message}", err=True)
         # Not sys.exit: TensorFlow's threads are still in the interrupted step, and crash now and
         # then while the interpreter is taken down. All of ours is closed by now.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(130)
+        os._exit(128 + interrupted.signal)
 
 
 if __name__ == "__main__":

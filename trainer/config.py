@@ -12,6 +12,14 @@ from shared.layout import Side
 from trainer.features import Missing
 from trainer.label import ClassWeight, Task
 
+# The options that do not change what comes out: a run that goes on may have others.
+NEUTRAL_OPTIONS = frozenset(
+    {
+        *("dataset", "out", "workers", "max_queue_size", "cache", "cache_bytes"),
+        *("checkpoint_every", "overwrite"),
+    }
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
@@ -30,12 +38,15 @@ class FitConfig:
         cache: where encoded records are kept: "auto", "off", or a directory.
         cache_bytes: what the caches there may take together; None is what the disk has free.
         drop: names of columns to leave out.
+        keep: names of columns to learn from although they look like identifiers.
         task: kind of task; `auto` decides by the label's values.
         model: `MODULE:FUNCTION` of a model of one's own; None for the default model.
         learning_rate: at the start. It falls to zero along a cosine.
         class_weight: "balanced", or weights of classes.
         patience: epochs without a better result until training stops.
         missing: what stands for a missing number (see `trainer.features.derive_features`).
+        checkpoint_every: batches between two checkpoints; every epoch ends with one, too.
+        more_epochs: passes to go on with a finished run, at most.
         overwrite: whether to replace a run in `out`.
     """
 
@@ -53,6 +64,7 @@ class FitConfig:
     cache: str = "auto"
     cache_bytes: int | None = None
     drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     task: Task | Literal["auto"] = "auto"
     model: str | None = None
     learning_rate: float = 0.002
@@ -60,6 +72,9 @@ class FitConfig:
     # While the learning rate is high, the validation loss jumps: the best epochs come late.
     patience: int = 10
     missing: Missing = "indicator"
+    # One takes as long as two steps.
+    checkpoint_every: int = 1000
+    more_epochs: int | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -70,6 +85,11 @@ class FitConfig:
         _at_least("--workers", self.workers, 0)
         _at_least("--max-queue-size", self.max_queue_size, 1)
         _at_least("--patience", self.patience, 1)
+        _at_least("--checkpoint-every", self.checkpoint_every, 1)
+        if self.more_epochs is not None:
+            _at_least("--more-epochs", self.more_epochs, 1)
+            if self.overwrite:
+                raise ConfigError("--more-epochs", expected="no --overwrite", found="both")
         if self.shuffle_window is not None:
             _at_least("--shuffle-window", self.shuffle_window, 1)
         if not 0 <= self.seed < 2**32:

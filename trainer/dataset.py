@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import xxhash
 
 from shared.errors import ContractError
 from shared.layout import Side, list_shards, shard_dir
@@ -40,6 +41,15 @@ class Dataset:
     def records(self) -> int:
         """Number of records that the profile is of: those of all sides."""
         return sum(self.count(side) for side in self.shards)
+
+    @property
+    def checksum(self) -> str:
+        """XXH3-128 of the checksums of all shards; a copy of the dataset has the same one."""
+        digest = xxhash.xxh3_128()
+        for side in Side:
+            for shard in self.shards[side]:
+                digest.update(f"{side} {shard.records} {shard.xxh3_128}\n".encode())
+        return digest.hexdigest()
 
     def count(self, side: Side) -> int:
         """Return the number of records of one side."""
@@ -135,7 +145,7 @@ def _profile(
     shards: dict[Side, tuple[Shard, ...]], header: tuple[str, ...]
 ) -> tuple[tuple[Column, ...], dict[Side, tuple[Shard, ...]]]:
     """Return the profile of all shards, and the shards with their number of records."""
-    profile = Profile(header)
+    profile = Profile.begin(header)
     counted = {}
     for side, of_side in shards.items():
         with_counts = []
@@ -152,6 +162,8 @@ def _profile(
             except (pa.ArrowInvalid, UnicodeDecodeError) as error:
                 raise ContractError(file, expected="a CSV in UTF-8", found=str(error)) from None
             profile.add(profile_block(header, columns))
-            with_counts.append(Shard(shard.path, len(columns[0]), shard.bytes, shard.xxh3_128))
+            # Without a manifest, a shard is to stay what it was when it was profiled.
+            checksum = shard.xxh3_128 or xxhash.xxh3_128_hexdigest(data)
+            with_counts.append(Shard(shard.path, len(columns[0]), shard.bytes, checksum))
         counted[side] = tuple(with_counts)
     return profile.columns(), counted

@@ -171,6 +171,7 @@ def derive_features(
     records: int,
     label: str,
     drop: Collection[str] = (),
+    keep: Collection[str] = (),
     task: Task | Literal["auto"] = "auto",
     missing: Missing = "indicator",
     class_weight: ClassWeight | None = None,
@@ -182,6 +183,7 @@ def derive_features(
         records: number of records that the profile is of.
         label: name of the column to predict.
         drop: names of columns to leave out.
+        keep: names of columns that are features although they look like identifiers.
         task: kind of task; `auto` decides by the label's values.
         missing: "indicator" puts the mean for a missing number, and says so in an extra column;
             "zero" puts a plain 0, as the classic `fillna(0)` does.
@@ -191,7 +193,8 @@ def derive_features(
         ConfigError: no such column, no feature left, or a label that cannot be learned.
     """
     names = [column.name for column in columns]
-    for option, name in (("--label", label), *(("--drop", name) for name in drop)):
+    named = [("--label", label), *(("--drop", n) for n in drop), *(("--keep", n) for n in keep)]
+    for option, name in named:
         if name not in names:
             raise ConfigError(
                 f"{option} {name}",
@@ -200,13 +203,19 @@ def derive_features(
             )
     if label in drop:
         raise ConfigError(f"--drop {label}", found="the label", hint="a label cannot be dropped")
+    for name in keep:
+        if name in drop:
+            raise ConfigError(f"--keep {name}", found=f"--drop {name}", hint="give one of them")
     label_column = columns[names.index(label)]
     features: list[Feature] = []
     notes: list[str] = []
     for column in columns:
         if column.name == label:
             continue
-        if reason := "as told" if column.name in drop else _unfit(column, records):
+        reason = "as told" if column.name in drop else _useless(column)
+        if not reason and column.name not in keep:
+            reason = _identifier(column, records)
+        if reason:
             notes.append(f"{column.name or '(no name)'}: left out, {reason}")
         else:
             features.append(_feature(column, missing))
@@ -216,12 +225,19 @@ def derive_features(
     return FeatureSpec(features=tuple(features), label=spec, notes=tuple(notes))
 
 
-def _unfit(column: Column, records: int) -> str:
-    """Return why a column is of no use as a feature, or an empty text."""
+def _useless(column: Column) -> str:
+    """Return why nothing can be learned from a column, or an empty text."""
     if column.distinct == 0:
         return "it is empty"
     if column.distinct == 1 and not column.missing:
         return f"it is constant ({column.minimum})"
+    if column.variance is not None and not math.isfinite(column.variance):
+        return f"its values are too far apart ({column.minimum} to {column.maximum})"
+    return ""
+
+
+def _identifier(column: Column, records: int) -> str:
+    """Return why a column looks like an identifier, or an empty text."""
     present = records - column.missing
     counted = column.distinct_exact
     distinct = min(column.distinct, present)  # an estimate may be larger
@@ -234,8 +250,6 @@ def _unfit(column: Column, records: int) -> str:
             return f"it looks like an identifier ({found})"
     elif column.type is ColumnType.TEXT and share >= _ID_SHARE:
         return f"it looks like an identifier or free text ({found})"
-    if column.variance is not None and not math.isfinite(column.variance):
-        return f"its values are too far apart ({column.minimum} to {column.maximum})"
     return ""
 
 

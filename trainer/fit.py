@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from shared.lock import hold
+from trainer.checkpoint import KEPT_AT_END, Checkpoints
 from trainer.config import FitConfig
 from trainer.dataset import open_dataset, say_on_stderr
 from trainer.features import derive_features
+from trainer.interrupt import Interrupts
+from trainer.origin import origin_of
 from trainer.quiet import import_keras
-from trainer.rundir import Run, check_target, save_run
+from trainer.rundir import CHECKPOINTS_NAME, Run, check_target, save_run
+from trainer.start import check_finished, find_start
 
 
 def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run:
     """Train a model on a dataset, and write the directory of the run.
+
+    A run that was cut off, however, goes on after its last checkpoint, and ends with the weights
+    and the history of one that was not.
 
     Args:
         config: the options.
@@ -23,24 +31,31 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
 
     Raises:
         ShardfitError: an expected failure; the directory is then left without its `run.json`.
+        Interrupted: a KeyboardInterrupt, for SIGINT and SIGTERM.
     """
-    check_target(config.out, overwrite=config.overwrite)
-    dataset = open_dataset(config.dataset, say=say)
-    spec = derive_features(
-        dataset.columns,
-        records=dataset.records,
-        label=config.label,
-        drop=config.drop,
-        task=config.task,
-        missing=config.missing,
-        class_weight=config.class_weight,
-    )
-    for note in spec.notes:
-        say(note)
-    # Not before now: a name that was mistyped is told at once, not after three seconds of imports.
-    import_keras()
-    from trainer.training import train
+    check_target(config.out)
+    interrupts = Interrupts()
+    with interrupts.caught(), hold(config.out):
+        check_finished(config)
+        dataset = open_dataset(config.dataset, say=say)
+        spec = derive_features(
+            dataset.columns,
+            records=dataset.records,
+            label=config.label,
+            drop=config.drop,
+            keep=config.keep,
+            task=config.task,
+            missing=config.missing,
+            class_weight=config.class_weight,
+        )
+        for note in spec.notes:
+            say(note)
+        start = find_start(config, origin_of(config, dataset, spec), say)
+        # Not before now: a name that was mistyped is told at once, not after seconds of imports.
+        import_keras()
+        from trainer.training import train
 
-    done = train(spec, dataset, config, say)
-    save_run(done, config.out)
-    return done
+        done = train(spec, dataset, config, start, interrupts, say)
+        save_run(done, config.out)
+        Checkpoints(config.out / CHECKPOINTS_NAME).prune(KEPT_AT_END)
+        return done

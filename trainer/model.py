@@ -68,7 +68,7 @@ def embedding_size(cardinality: int) -> int:
 
 
 def compile_model(
-    model: keras.Model, spec: FeatureSpec, *, learning_rate: float, steps: int
+    model: keras.Model, spec: FeatureSpec, *, learning_rate: float, steps: int, before: int = 0
 ) -> None:
     """Give a core model that was not compiled its loss, optimiser and metrics.
 
@@ -77,6 +77,7 @@ def compile_model(
         spec: tells the task.
         learning_rate: at the start; it falls to zero along a cosine.
         steps: number of batches in the whole training.
+        before: number of batches that were trained before, where training begins again.
     """
     task = spec.label.task
     metrics: list[object]
@@ -90,17 +91,37 @@ def compile_model(
             keras.metrics.RootMeanSquaredError(name="rmse"),
             keras.metrics.R2Score(name="r2"),
         ]
+    # The optimiser counts all steps, also those before. A "warm-up" over these, which is never run,
+    # makes the cosine begin behind them; a schedule of our own could not be loaded without us.
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if before else learning_rate,
+        steps,
+        warmup_target=learning_rate if before else None,
+        warmup_steps=before,
+    )
     model.compile(
         # Loshchilov, Hutter: SGDR, 2017. It matters more the fewer shards are mixed: at a steady
         # rate the last records seen would weigh too much.
-        optimizer=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-        ),
+        optimizer=keras.optimizers.Adam(schedule),
         loss=_LOSSES[task],
         metrics=metrics,
         # XLA compiles anew for the last, shorter batch; on 2 cores it was a quarter slower.
         jit_compile=False,
     )
+
+
+def build_state(model: keras.Model, spec: FeatureSpec) -> None:
+    """Make the variables of a compiled core model's optimiser and metrics, to be given values.
+
+    Keras makes them in the first step only. What is counted of the record of zeros that goes
+    through here is to be overwritten.
+    """
+    shape = (1, spec.label.outputs) if spec.label.task == "multiclass" else (1,)
+    x, y = ops.zeros((1, spec.width)), ops.zeros(shape)
+    predicted = model(x)
+    model.compute_loss(x, y, predicted)
+    model.compute_metrics(x, y, predicted)
+    model.optimizer.build(model.trainable_variables)
 
 
 def load_model_function(reference: str, spec: FeatureSpec) -> keras.Model:

@@ -32,13 +32,14 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
         seconds: of the training side of all epochs.
         waited_s: how much of it was waiting.
         shards_waited_s: and how much of that while shards were read.
+        first: the batch of the epoch that Keras begins with, and counts as 0.
     """
 
-    def __init__(self, sequence: CSVSequence, first: int = 0) -> None:
-        """Prepare for the sequence that is trained on, from the batch `first` of an epoch on."""
+    def __init__(self, sequence: CSVSequence) -> None:
+        """Prepare for the sequence that is trained on."""
         super().__init__()
         self._sequence = sequence
-        self._first = first
+        self.first = 0
         self.seconds = self.waited_s = self.shards_waited_s = 0.0
         self._since_s = 0.0
 
@@ -54,7 +55,7 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Add what this step waited."""
         now_s = time.monotonic()
-        number = self._first + batch
+        number = self.first + batch
         from_s = max(self._since_s, self._sequence.asked_s[number])
         waited_s = float(max(0.0, self._sequence.handed_s[number] - from_s))
         self.seconds += now_s - self._since_s
@@ -89,9 +90,9 @@ class PaceLine(keras.callbacks.Callback):  # type: ignore[misc]
         """Show how far it is, now and then."""
         if self._at_terminal and (now_s := time.monotonic()) - self._shown_s > _REFRESH_S:
             self._shown_s = now_s
-            records = min((batch + 1) * self._sequence.batch_size, self._sequence.records)
-            share = records / self._sequence.records
-            line = f"{share:4.0%}  {self._speed(records)}  {self._line(logs)}"
+            done = self._records_before(self._meter.first + batch + 1)
+            share = done / self._sequence.records
+            line = f"{share:4.0%}  {self._speed(done)}  {self._line(logs)}"
             # One that is wider than the terminal could not be taken back.
             width = shutil.get_terminal_size().columns - 1
             sys.stderr.write(f"{line[:width]}\x1b[K\r")
@@ -115,7 +116,12 @@ class PaceLine(keras.callbacks.Callback):  # type: ignore[misc]
         )
         return f"epoch {self._epoch + 1}/{self._epochs}  {metrics}"
 
-    def _speed(self, records: int) -> str:
+    def _records_before(self, batch: int) -> int:
+        return min(batch * self._sequence.batch_size, self._sequence.records)
+
+    def _speed(self, done: int) -> str:
+        if not (records := done - self._records_before(self._meter.first)):
+            return "validation only"
         seconds = max(self._meter.seconds - self._seconds, 1e-9)
         waited = (self._meter.waited_s - self._waited_s) / seconds
         return f"{records / seconds:,.0f} records/s  {waited:.0%} waiting"

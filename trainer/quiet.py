@@ -24,7 +24,7 @@ def import_keras() -> None:
         os.dup2(held.fileno(), 2)
         try:
             import keras  # noqa: F401
-        except BaseException:
+        except Exception:
             held.seek(0)
             os.write(stderr, held.read())
             raise

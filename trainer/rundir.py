@@ -4,7 +4,8 @@ runs/quest/
 ├── run.json            options, features, metrics, versions; without it the run is unfinished
 ├── model.keras         takes the raw columns
 ├── history.csv         metrics of each epoch
-└── tensorboard/        the same for `tensorboard --logdir`
+├── tensorboard/        the same for `tensorboard --logdir`
+└── checkpoints/        the state to go on from: of a finished run, that at its end
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 
 import msgspec
 
+from shared.durable import publish
 from shared.errors import ContractError, TargetError
+from shared.lock import LOCK_NAME
 from trainer.features import FeatureSpec
 
 FORMAT = 1
@@ -24,11 +27,19 @@ RUN_NAME = "run.json"
 MODEL_NAME = "model.keras"
 HISTORY_NAME = "history.csv"
 TENSORBOARD_NAME = "tensorboard"
+CHECKPOINTS_NAME = "checkpoints"
 # While it is made.
-BEST_NAME = "best.weights.h5"
 TEMPORARY_NAME = "tmp-model.keras"
-# In the order of removal: without its `run.json` a run is unfinished.
-_NAMES = (RUN_NAME, MODEL_NAME, HISTORY_NAME, TENSORBOARD_NAME, BEST_NAME, TEMPORARY_NAME)
+# In the order of removal. A run that is replaced must not go on, so its checkpoints go first;
+# without its `run.json` it is unfinished.
+_NAMES = (
+    CHECKPOINTS_NAME,
+    RUN_NAME,
+    MODEL_NAME,
+    HISTORY_NAME,
+    TENSORBOARD_NAME,
+    TEMPORARY_NAME,
+)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,24 +82,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
 
 
-def check_target(out: Path, *, overwrite: bool) -> None:
-    """Refuse a directory that a run must not be written to.
+def check_target(out: Path) -> None:
+    """Refuse a directory that is something else than a run.
 
     Raises:
-        TargetError: it holds a finished run, or is something else.
+        TargetError: it has other things in it, or cannot be read.
     """
-    if (out / RUN_NAME).exists() and not overwrite:
-        raise TargetError(
-            out,
-            expected="a new directory",
-            found="a finished run",
-            hint="give another --out, or --overwrite",
-        )
     try:
         found = {entry.name for entry in out.iterdir()} if out.exists() else set()
     except OSError as error:
         raise TargetError(out, found=error.strerror or str(error)) from None
-    if found and found.isdisjoint(_NAMES):
+    if found and found.isdisjoint((*_NAMES, LOCK_NAME)):
         raise TargetError(
             out,
             expected="a new or empty directory",
@@ -98,13 +102,12 @@ def check_target(out: Path, *, overwrite: bool) -> None:
 
 
 def prepare_target(out: Path) -> None:
-    """Make the directory of a run, and remove what an earlier run left in it.
+    """Remove from the directory of a run what an earlier run left in it.
 
     Raises:
         TargetError: it cannot be written to.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name in _NAMES:
             path = out / name
             if path.is_dir():
@@ -116,11 +119,18 @@ def prepare_target(out: Path) -> None:
 
 
 def save_run(run: Run, out: Path) -> None:
-    """Write `run.json`, whole or not at all."""
+    """Write `run.json`, whole or not at all.
+
+    Raises:
+        TargetError: it cannot be written.
+    """
     text = msgspec.json.format(msgspec.json.encode(run), indent=1)
     temporary = out / f".{RUN_NAME}.tmp"
-    temporary.write_bytes(text + b"\n")
-    temporary.replace(out / RUN_NAME)
+    try:
+        temporary.write_bytes(text + b"\n")
+        publish(temporary, out / RUN_NAME)
+    except OSError as error:
+        raise TargetError(out / RUN_NAME, found=error.strerror or str(error)) from None
 
 
 def load_run(path: Path) -> Run:

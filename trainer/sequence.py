@@ -76,6 +76,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         cache: str | os.PathLike[str] = "auto",
         cache_bytes: int | None = None,
         drop: Collection[str] = (),
+        keep: Collection[str] = (),
         task: Task | Literal["auto"] = "auto",
         missing: Missing = "indicator",
         class_weight: ClassWeight | None = None,
@@ -102,7 +103,8 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
                 directory.
             cache_bytes: what the caches in that directory may take together; None is what the
                 disk has free.
-            drop: names of columns to leave out; this and the next three are for `label` only.
+            drop: names of columns to leave out; this and the next four are for `label` only.
+            keep: names of columns to learn from although they look like identifiers.
             task: kind of task; "auto" decides by the label's values.
             missing: "indicator", or "zero" as the classic `fillna(0)`; see `derive_features`.
             class_weight: "balanced", or a weight for each class.
@@ -129,6 +131,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
                 records=opened.records,
                 label=label,
                 drop=drop,
+                keep=keep,
                 task=task,
                 missing=missing,
                 class_weight=class_weight,

@@ -20,7 +20,8 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
         path: of the file.
         records: how many it holds.
         bytes: size of the file; None where there is no manifest.
-        xxh3_128: checksum of the file, as `xxh128sum` prints it; None where there is no manifest.
+        xxh3_128: checksum of the file, as `xxh128sum` prints it; where there is no manifest, that
+            of the profiled file, and None before.
     """
 
     path: str
@@ -77,7 +78,8 @@ def _load(shard: Shard) -> bytes:
     if shard.xxh3_128 is not None and xxhash.xxh3_128_hexdigest(data) != shard.xxh3_128:
         raise ContractError(
             shard.path,
-            expected="the checksum in the manifest",
+            expected="the checksum "
+            + ("it had before" if shard.bytes is None else "in the manifest"),
             found="another one",
             hint=f"the shard has changed: {_AGAIN}",
         )

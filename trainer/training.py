@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import keras
-import msgspec
-import pyarrow as pa
 
 from shared.errors import ModelError
 from shared.layout import Side
-from trainer.callbacks import make_callbacks
+from trainer.checkpoint import Checkpoints
 from trainer.config import FitConfig
 from trainer.dataset import Dataset
-from trainer.encode import Encoder
-from trainer.export import export_model, exported_names
+from trainer.export import exported_names
 from trainer.features import FeatureSpec
+from trainer.interrupt import Interrupted, Interrupts
+from trainer.journal import Journal
+from trainer.loop import run_epochs
 from trainer.memory import peak_memory_bytes
-from trainer.model import build_model, compile_model, load_model_function
+from trainer.model import build_model, build_state, compile_model, load_model_function
+from trainer.origin import options_of, origin_of
 from trainer.pace import PaceLine, WaitMeter, advise
-from trainer.parity import check_parity
-from trainer.read import read_records
-from trainer.rundir import BEST_NAME, MODEL_NAME, TEMPORARY_NAME, Run, prepare_target
+from trainer.progress import Progress
+from trainer.recorder import Recorder, restore_best
+from trainer.rundir import CHECKPOINTS_NAME, Run, prepare_target
+from trainer.saver import Saver
 from trainer.sequence import CSVSequence
+from trainer.start import Start
 
 _LIBRARIES = ("shardfit", "keras", "tensorflow", "numpy", "pyarrow")
 
 Say = Callable[[str], None]
 
 
-def train(spec: FeatureSpec, dataset: Dataset, config: FitConfig, say: Say) -> Run:
+def train(
+    spec: FeatureSpec,
+    dataset: Dataset,
+    config: FitConfig,
+    start: Start,
+    interrupts: Interrupts,
+    say: Say,
+) -> Run:
     """Train a model, and write all of the run's directory but its `run.json`.
 
     Args:
         spec: what X and Y are made of.
         dataset: where the records are.
         config: the options.
+        start: where training begins.
+        interrupts: what may end it between two steps.
         say: takes lines of prose.
 
     Returns:
@@ -48,39 +58,52 @@ def train(spec: FeatureSpec, dataset: Dataset, config: FitConfig, say: Say) -> R
 
     Raises:
         ShardfitError: an expected failure.
+        Interrupted: a signal came; the state is saved.
     """
     _make_deterministic(config.seed)
     core = load_model_function(config.model, spec) if config.model else build_model(spec)
-    prepare_target(config.out)
-    saver = _Saver(core, spec, dataset, config.out)
-    # Now, too: that a model of one's own cannot be saved must not be found out after hours.
-    saver.save()
+    saver = Saver(core, spec, dataset, config.out)
+    if start.is_new:
+        prepare_target(config.out)
+        # Now, too: that a model of one's own cannot be saved must not be found out after hours.
+        saver.save()
     records, validation_records = dataset.count(Side.TRAIN), dataset.count(Side.VALIDATE)
     say(
         f"{records:,} training records, {validation_records:,} validation records; "
         f"{len(spec.features)} columns, {spec.width} features; {spec.label.task}; "
         f"{core.count_params():,} weights"
     )
-    started_s = time.monotonic()
-    history, peak_bytes, meter = _fit(core, spec, dataset, config, say)
-    seconds = time.monotonic() - started_s
-    best = _restore_best(core, history, config.out / BEST_NAME)
+    progress, meter = start.progress, None
+    if progress.is_done(config.patience):
+        say(f"{config.out}: goes on with the saving of the model")
+        checkpoint = Checkpoints(config.out / CHECKPOINTS_NAME).load(say)
+        for weight, value in restore_best(core, checkpoint):
+            weight.assign(value)
+    else:
+        progress, meter = _fit(core, spec, dataset, config, start, interrupts, say)
+    if progress.best is None:
+        raise ModelError(
+            "training",
+            expected="a finite loss on the validation side",
+            found=f"{progress.rows[0].monitored} in the first epoch",
+            hint="lower --learning-rate",
+        )
     saver.save()
     return Run(
-        options=msgspec.to_builtins(config, enc_hook=str),
+        options=options_of(config),
         spec=spec,
         core=core.name,
         inputs=exported_names(core, spec),
         records=records,
         validation_records=validation_records,
         shards=sum(len(shards) for shards in dataset.shards.values()),
-        epochs=len(history["loss"]),
-        best_epoch=best + 1,
-        metrics={name: values[best] for name, values in history.items()},
-        seconds=seconds,
-        wait_fraction=meter.fraction,
-        advice=advise(meter, workers=config.workers, cache=config.cache),
-        peak_memory_bytes=peak_bytes,
+        epochs=progress.epoch,
+        best_epoch=progress.best + 1,
+        metrics=progress.rows[progress.best].metrics,
+        seconds=progress.seconds,
+        wait_fraction=meter.fraction if meter else 0.0,
+        advice=advise(meter, workers=config.workers, cache=config.cache) if meter else "",
+        peak_memory_bytes=progress.peak_memory_bytes,
         versions=_versions(),
     )
 
@@ -94,40 +117,17 @@ def _make_deterministic(seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-@dataclass(frozen=True)
-class _Saver:
-    """Saves the model with its preprocessing, once it is found to agree with the training path."""
-
-    core: keras.Model
-    spec: FeatureSpec
-    dataset: Dataset
-    out: Path
-
-    def save(self) -> None:
-        temporary = self.out / TEMPORARY_NAME
-        try:
-            try:
-                export_model(self.core, self.spec).save(temporary)
-            except (NotImplementedError, TypeError) as error:
-                raise ModelError(
-                    "the model cannot be saved",
-                    found=str(error).strip(),
-                    hint="give its custom classes a get_config",
-                ) from None
-            check_parity(temporary, self.core, Encoder(self.spec), self._records())
-            temporary.replace(self.out / MODEL_NAME)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def _records(self) -> pa.Table:
-        first = Path(self.dataset.shards[Side.TRAIN][0].path)
-        return read_records(first.read_bytes(), Encoder(self.spec).types)
-
-
 def _fit(
-    core: keras.Model, spec: FeatureSpec, dataset: Dataset, config: FitConfig, say: Say
-) -> tuple[dict[str, list[float]], int, WaitMeter]:
-    """Train; return the metrics of each epoch, the most memory it took, and the waiting."""
+    core: keras.Model,
+    spec: FeatureSpec,
+    dataset: Dataset,
+    config: FitConfig,
+    start: Start,
+    interrupts: Interrupts,
+    say: Say,
+) -> tuple[Progress, WaitMeter]:
+    """Train to the end, and give the model the weights of its best epoch."""
+    progress = start.progress
     train = CSVSequence(
         dataset,
         spec=spec,
@@ -155,52 +155,49 @@ def _fit(
             say=say,
         )
     if not core.compiled:
-        steps = config.epochs * len(train)
-        compile_model(core, spec, learning_rate=config.learning_rate, steps=steps)
-    callbacks = make_callbacks(
-        config.out,
-        monitor="val_loss" if validate else "loss",
+        compile_model(
+            core,
+            spec,
+            learning_rate=config.learning_rate,
+            steps=(progress.until - progress.since) * len(train),
+            before=progress.since * len(train),
+        )
+    if not start.is_new:
+        build_state(core, spec)
+    journal = Journal(config.out, progress.rows)
+    recorder = Recorder(
+        origin_of(config, dataset, spec),
+        start,
+        checkpoints=Checkpoints(config.out / CHECKPOINTS_NAME),
+        journal=journal,
+        interrupts=interrupts,
         patience=config.patience,
-        shard_of=train.shard_of,
+        every=config.checkpoint_every,
+        peak_memory_bytes=lambda: peak_memory_bytes(train.feed.pids),
     )
     meter = WaitMeter(train)
-    line = PaceLine(say, train, meter, epochs=config.epochs)
-    callbacks += [meter, line]
-    try:
-        history = core.fit(
-            train,
-            validation_data=validate,
-            epochs=config.epochs,
-            shuffle=False,  # the sequence does it
-            callbacks=callbacks,
-            verbose=0,
-        )
-        return dict(history.history), peak_memory_bytes(train.feed.pids), meter
-    except Exception:
-        # TensorFlow wraps what a sequence raises in an error of its own.
-        if error := train.error or (validate and validate.error):
-            raise error from None
-        raise
-    finally:
-        line.clear()
-        train.close()
-        if validate:
-            validate.close()
-
-
-def _restore_best(core: keras.Model, history: dict[str, list[float]], weights: Path) -> int:
-    """Give the model the weights of its best epoch, and return the number of it, from 0."""
-    monitored = history.get("val_loss", history["loss"])
-    if not weights.exists():
-        raise ModelError(
-            "training",
-            expected="a finite loss on the validation side",
-            found=f"{monitored[0]} in the first epoch",
-            hint="lower --learning-rate",
-        )
-    core.load_weights(weights)
-    weights.unlink()
-    return min(range(len(monitored)), key=lambda epoch: monitored[epoch])
+    line = PaceLine(say, train, meter, epochs=progress.until)
+    closing = contextlib.closing
+    with closing(train), closing(validate or train), closing(journal):
+        try:
+            if not start.is_new:
+                say(f"{config.out}: goes on at {progress.spell(len(train))}")
+            run_epochs(core, train, validate, recorder, meter, line)
+        except (Interrupted, Exception) as error:
+            if not interrupts.held:
+                recorder.save()
+            if isinstance(error, Interrupted):
+                place = recorder.progress.spell(len(train))
+                error.message = f"interrupted; the same command goes on at {place}"
+            # TensorFlow wraps what a sequence raises in an error of its own.
+            elif failure := train.error or (validate and validate.error):
+                raise failure from None
+            raise
+        finally:
+            line.clear()
+    for weight, value in zip(core.weights, recorder.best, strict=bool(recorder.best)):
+        weight.assign(value)
+    return recorder.progress, meter
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,178 @@
+"""How far a run has come, on disk, so that the same command goes on there after a kill.
+
+A checkpoint is written between two rounds of blocks, when all that it tells of is on disk. It holds
+the state of the chains: the cut-off record, the shard numbers and the records left over, the
+ledger, the profile. So a run that goes on writes the bytes that it would have written anyway.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import xxhash
+
+from sharder.align import Alignment
+from sharder.assign import SIDES
+from sharder.config import SplitConfig
+from sharder.ledger import Ledger
+from sharder.number import Numbering
+from sharder.shards import ShardTable
+from sharder.source import Source
+from shared.durable import publish
+from shared.errors import TargetError
+from shared.layout import shard_dir, shard_name, shard_number
+from shared.snapshot import pack, unpack
+
+FORMAT = 1
+
+# Options that change neither the bytes nor the profile.
+_FREE = {"sources", "out", "name", "workers", "overwrite", "restart"}
+
+# The ends of a source that are looked at to tell whether it has changed.
+_END_BYTES = 1 << 16
+
+
+class SourceState(msgspec.Struct, frozen=True):
+    """What tells whether a source is the one that it was: size, version, checksum of its ends."""
+
+    name: str
+    size: int
+    version: str
+    ends: str
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is asked to do: the options that count, and the sources."""
+
+    format: int = FORMAT
+    options: dict[str, str]
+    sources: tuple[SourceState, ...]
+
+    def check(self, earlier: Job) -> str:
+        """Return why an unfinished run was another job; empty if it is this one.
+
+        Raises:
+            TargetError: it was this job, but a source has changed since.
+        """
+        for name, value in self.options.items():
+            if value != (before := earlier.options.get(name)):
+                return f"--{name.replace('_', '-')} was {before}, and is {value} now"
+        if [source.name for source in self.sources] != [source.name for source in earlier.sources]:
+            return "it had other sources"
+        for now, then in zip(self.sources, earlier.sources, strict=True):
+            if now != then:
+                raise TargetError(
+                    now.name,
+                    expected=f"the {then.size:,} bytes that the unfinished run has begun to split",
+                    found="other bytes"
+                    if now.ends != then.ends
+                    else f"{now.size:,} bytes"
+                    if now.size != then.size
+                    else "a file written since",
+                    hint="restore the source, or give --restart to begin anew",
+                )
+        return ""
+
+
+class Checkpoint(msgspec.Struct, kw_only=True):
+    """The state between two rounds.
+
+    Attributes:
+        job: what the run was asked to do.
+        rounds: number of rounds that are done.
+        read_bytes: number of bytes that were read of the sources.
+        alignment, numbering, ledger: where the chains are.
+        profile: as `shared.snapshot.pack` gives it; None without profiling. Apart, since only a
+            run that profiles imports its class.
+        shards: all that are written.
+    """
+
+    job: Job
+    rounds: int
+    read_bytes: int
+    alignment: Alignment
+    numbering: Numbering
+    ledger: Ledger
+    profile: bytes | None
+    shards: ShardTable
+
+
+def describe_job(config: SplitConfig, sources: Sequence[Source]) -> Job | None:
+    """Return what a run is asked to do; None if it cannot be gone on with.
+
+    A stream cannot: what was read of it is gone.
+    """
+    if not all(source.has_ranges for source in sources):
+        return None
+    options = {
+        option.name: str(getattr(config, option.name))
+        for option in dataclasses.fields(config)
+        if option.name not in _FREE
+    }
+    return Job(options=options, sources=tuple(map(_describe_source, sources)))
+
+
+def _describe_source(source: Source) -> SourceState:
+    origin, size = source.origin, source.origin.size or 0
+    end_bytes = min(_END_BYTES, size)
+    ends = origin.read(0, end_bytes) + origin.read(size - end_bytes, end_bytes)
+    return SourceState(
+        os.fsencode(origin.name).decode("utf-8", "backslashreplace"),
+        size,
+        origin.version,
+        xxhash.xxh3_128_hexdigest(ends),
+    )
+
+
+def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
+    """Write a checkpoint, whole or not at all, once what it tells of is on disk."""
+    data = pack(checkpoint)
+    os.sync()
+    temporary = file.with_name(f"{file.name}.tmp")
+    temporary.write_bytes(xxhash.xxh3_128_digest(data) + data)
+    publish(temporary, file)
+
+
+def load_checkpoint(file: Path) -> Checkpoint | None:
+    """Read a checkpoint; None if there is none, or none that is whole and of this version."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    if xxhash.xxh3_128_digest(data[16:]) != data[:16]:
+        return None
+    try:
+        checkpoint = unpack(data[16:], Checkpoint)
+    except msgspec.MsgspecError:
+        return None
+    return checkpoint if checkpoint.job.format == FORMAT else None
+
+
+def rewind(dataset: Path, checkpoint: Checkpoint) -> str:
+    """Remove what was written since a checkpoint; return what is missing of what it tells of."""
+    for side, sizes in zip(SIDES, checkpoint.shards.sizes, strict=True):
+        found = {}
+        with os.scandir(shard_dir(dataset, side)) as entries:
+            for entry in entries:
+                number = shard_number(entry.name)
+                if number is None or number >= len(sizes):
+                    Path(entry).unlink()
+                else:
+                    found[number] = entry.stat().st_size
+        for number, size in enumerate(sizes):
+            if found.get(number) != size:
+                return f"{side} shard {shard_name(number)} is not whole"
+    ledger = checkpoint.ledger
+    for path in ledger.directory.glob("*"):
+        if path.name not in ledger.file_bytes:
+            path.unlink()
+    for name, size in ledger.file_bytes.items():
+        path = ledger.directory / name
+        if not path.exists() or path.stat().st_size < size:
+            return f"{path.name} is not whole"
+        os.truncate(path, size)
+    return ""

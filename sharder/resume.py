@@ -1,0 +1,137 @@
+"""Where a run stands between two rounds of blocks, and how it begins: anew, or where one ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from sharder.align import begin
+from sharder.checkpoint import (
+    Checkpoint,
+    Job,
+    describe_job,
+    load_checkpoint,
+    rewind,
+    save_checkpoint,
+)
+from sharder.config import SplitConfig
+from sharder.graph import State
+from sharder.ledger import Ledger
+from sharder.number import Numbering
+from sharder.shards import ShardTable
+from sharder.source import Source
+from sharder.target import Staging
+from shared.layout import REJECTED_NAME
+from shared.snapshot import pack
+
+
+@dataclass(kw_only=True)
+class Standing:
+    """Where a run stands.
+
+    Attributes:
+        job: what it is asked to do; None if it cannot be gone on with after a kill.
+        state: of the chains.
+        shards: all that are written.
+        rounds: number of rounds that are done.
+        earlier_bytes: number of bytes of the sources that earlier runs have read.
+        has_news: whether this run has done a round.
+    """
+
+    job: Job | None
+    state: State
+    shards: ShardTable
+    rounds: int = 0
+    earlier_bytes: int = 0
+    has_news: bool = False
+
+    def save(self, staged: Staging, read_bytes: int) -> None:
+        """Write a checkpoint, if the run can be gone on with.
+
+        Args:
+            staged: where the run writes to.
+            read_bytes: number of bytes of the sources that were read, by earlier runs too.
+        """
+        if self.job is None:
+            return
+        checkpoint = Checkpoint(
+            job=self.job,
+            rounds=self.rounds,
+            read_bytes=read_bytes,
+            alignment=self.state.alignment,
+            numbering=self.state.numbering,
+            ledger=self.state.ledger,
+            profile=pack(self.state.profile) if self.state.profile else None,
+            shards=self.shards,
+        )
+        save_checkpoint(checkpoint, staged.checkpoint)
+
+
+def begin_run(
+    sources: Sequence[Source], staged: Staging, config: SplitConfig, console: Console
+) -> Standing:
+    """Go on where an earlier run has stopped, or begin anew; say so on the console.
+
+    Raises:
+        TargetError: a source has changed since.
+    """
+    job = describe_job(config, sources)
+    earlier = None if config.restart else load_checkpoint(staged.checkpoint)
+    reason = "it has no checkpoint" if job else "a stream cannot be read again"
+    if earlier and job:
+        earlier.ledger.directory = staged.dataset / REJECTED_NAME
+        reason = job.check(earlier.job) or rewind(staged.dataset, earlier)
+        if not reason:
+            done = earlier.read_bytes / sum(source.origin.size or 0 for source in sources)
+            _say(console, f"going on at {done:.0%}, where an earlier run has stopped")
+            return _restore(earlier, job)
+    if staged.begin() and not config.restart:
+        _say(console, f"an unfinished run is not gone on with: {reason}")
+    return _begin_anew(sources, staged, config, job)
+
+
+def _begin_anew(
+    sources: Sequence[Source], staged: Staging, config: SplitConfig, job: Job | None
+) -> Standing:
+    header = sources[0].header
+    sizes = [source.data_bytes for source in sources]
+    ledger = Ledger.begin(
+        header,
+        staged.dataset,
+        data_bytes=None if None in sizes else sum(size or 0 for size in sizes),
+        max_rejected=config.max_rejected,
+    )
+    profile = None
+    if config.profile:
+        # Not before now: without a profile, a run does not wait for Arrow to be imported.
+        from sharder.profile import begin_profile
+
+        profile = begin_profile(header)
+    state = State(alignment=begin(), numbering=Numbering(), ledger=ledger, profile=profile)
+    return Standing(job=job, state=state, shards=ShardTable())
+
+
+def _restore(earlier: Checkpoint, job: Job) -> Standing:
+    profile = None
+    if earlier.profile is not None:
+        from sharder.profile import restore_profile
+
+        profile = restore_profile(earlier.profile)
+    return Standing(
+        job=job,
+        state=State(
+            alignment=earlier.alignment,
+            numbering=earlier.numbering,
+            ledger=earlier.ledger,
+            profile=profile,
+        ),
+        shards=earlier.shards,
+        rounds=earlier.rounds,
+        earlier_bytes=earlier.read_bytes,
+    )
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)

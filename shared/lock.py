@@ -1,0 +1,93 @@
+"""A directory that one process at a time writes to, and who that is."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from shared.errors import TargetError
+
+LOCK_NAME = ".lock"
+
+
+class _Holder(msgspec.Struct, frozen=True):
+    """The process that holds a directory, and when it began to, as a person reads it."""
+
+    pid: int
+    since: str
+
+
+@contextlib.contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Hold a directory against other processes; it is made if there is none.
+
+    The lock ends with the process, however that ends; a file that is left over by a SIGKILL locks
+    nobody out. One that was made for nothing, and is still empty at the end, is removed.
+
+    Raises:
+        TargetError: another process holds it, or it cannot be written to.
+    """
+    path = directory / LOCK_NAME
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = _lock(path)
+    except BlockingIOError:
+        raise TargetError(
+            directory,
+            expected="no other run with this target",
+            found=_holder_of(path),
+            hint="wait for it, or give another target",
+        ) from None
+    except OSError as error:
+        raise TargetError(directory, found=error.strerror or str(error)) from None
+    try:
+        yield
+    finally:
+        # Before the lock is let go of: the name may be another's afterwards.
+        with contextlib.suppress(OSError):
+            path.unlink()
+            directory.rmdir()
+        os.close(handle)
+
+
+def _lock(path: Path) -> int:
+    """Open, lock and sign the file; return its descriptor.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+    """
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # One that ended in between has taken the name off the file that was opened.
+            if _is_named(path, handle):
+                holder = _Holder(os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S"))
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, msgspec.json.encode(holder), 0)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _is_named(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _holder_of(path: Path) -> str:
+    try:
+        holder = msgspec.json.decode(path.read_bytes(), type=_Holder)
+    except (OSError, msgspec.DecodeError):  # it has not signed yet
+        return "one that has just begun"
+    return f"process {holder.pid}, which has held it since {holder.since}"

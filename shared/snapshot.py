@@ -1,0 +1,61 @@
+"""The state of a long computation as bytes, and back, without pickle.
+
+MessagePack of dataclasses and msgspec's structs, by their type annotations. NumPy's arrays and a
+few other types are translated here; a class of ours may do it itself, with `dump` and `load`.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from pathlib import Path
+from typing import Any, TypeVar, get_origin
+
+import msgspec
+import numpy as np
+
+T = TypeVar("T")
+
+
+def pack(state: object) -> bytes:
+    """Return a state as bytes."""
+    return msgspec.msgpack.encode(state, enc_hook=_dump)
+
+
+def unpack(data: bytes, type_: type[T]) -> T:
+    """Return the state that was packed.
+
+    Raises:
+        msgspec.ValidationError: it is not of this type.
+    """
+    return msgspec.msgpack.decode(data, type=type_, dec_hook=_load)
+
+
+def _dump(value: Any) -> object:
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.tobytes()
+    if isinstance(value, np.longdouble):
+        # Two floats hold the 64 digits of Intel's long double; everywhere else one will do.
+        high = float(value)
+        return high, float(value - np.longdouble(high))
+    if isinstance(value, array):
+        return value.typecode, value.tobytes()
+    if isinstance(value, Path):
+        return os.fsencode(value)
+    return value.dump()
+
+
+def _load(type_: Any, value: Any) -> object:
+    kind = get_origin(type_) or type_
+    if kind is np.ndarray:
+        dtype, data = value
+        return np.frombuffer(data, dtype)
+    if kind is np.longdouble:
+        high, low = value
+        return np.longdouble(high) + np.longdouble(low)
+    if kind is array:
+        typecode, data = value
+        return array(typecode, data)
+    if kind is Path:
+        return Path(os.fsdecode(value))
+    return kind.load(value)

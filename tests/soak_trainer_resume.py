@@ -1,0 +1,48 @@
+"""Kills at random moments, many of them: `make soak` runs this, the normal run does not.
+
+KILLS in the environment says how many; each takes some ten seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from resuming import assert_same, assert_same_results, fit, make_home, start_fit
+
+
+def test_killed_at_random_moments_runs_end_like_one_that_was_not(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    rng = random.Random(int(os.environ.get("SEED", "0")))
+    options = ("--checkpoint-every", 7, "--epochs", 6)
+    fit(home, "undisturbed", *options)
+    killed = finished = 0
+    while killed < int(os.environ.get("KILLS", "50")):
+        with start_fit(home, "run", *options) as process:
+            assert process.stderr is not None
+            told = ""
+            # Most of them in training and at its end, some at any time.
+            while rng.random() < 0.9 and "training records" not in told and process.poll() is None:
+                told += process.stderr.readline()
+            try:
+                process.wait(rng.uniform(0.0, 8.0))
+            except subprocess.TimeoutExpired:
+                process.send_signal(rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGINT]))
+                killed += 1
+            told += process.stderr.read()
+        assert "Traceback" not in told
+        assert process.returncode in (0, -signal.SIGKILL, 128 + signal.SIGINT), told
+        if process.returncode == 0:
+            assert_same(home / "run", home / "undisturbed")
+        if (home / "run/run.json").exists():  # it may be killed behind its end, too
+            assert_same_results(home / "run", home / "undisturbed")
+            shutil.rmtree(home / "run")
+            finished += 1
+        told_where = [line for line in told.splitlines() if "goes on" in line]
+        print(f"{killed} kills, {finished} runs finished:", *told_where)
+    fit(home, "run", *options)
+    assert_same(home / "run", home / "undisturbed")

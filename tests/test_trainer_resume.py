@@ -1,0 +1,168 @@
+"""Runs that are killed, interrupted and starved go on, and end as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from feeding import alive, holds_within
+from resuming import assert_same, fit, make_home, start_fit
+from support import write_dataset
+
+FINISHED = ["checkpoints", "history.csv", "model.keras", "run.json", "tensorboard"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a dataset, and the run `undisturbed`."""
+    home = make_home(tmp_path_factory.mktemp("resume"))
+    fit(home, "undisturbed")
+    return home
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def goes_on(told: str) -> str:
+    """Return where a run said that it goes on."""
+    found = re.search(r"goes on (.+)", told)
+    return found[1] if found else "nowhere"
+
+
+def test_a_run_cut_off_again_and_again_ends_like_one_that_was_not(home: Path) -> None:
+    run = home / "cut"
+    told = fit(home, "cut", status=1, FAULT="full at rename.*batch-000000120")
+    assert "batch-000000120.state: expected to write a checkpoint, found No space left" in told
+    assert names(run / "checkpoints") == ["epoch-00000-batch-000000060.state"]
+
+    # While a checkpoint is written: it lies there, but not under its name.
+    told = fit(home, "cut", status=-signal.SIGKILL, FAULT="killed at rename.*batch-000000120")
+    assert goes_on(told) == "at epoch 1, batch 61 of 150"
+    assert names(run / "checkpoints") == ["epoch-00000-batch-000000060.state", "tmp.state"]
+
+    # In validation, and from the shards: without workers, the process that is to be killed opens
+    # them itself.
+    moment = "killed at open.*log_validate.*split_data_00003"
+    shards = ("--workers", 0, "--cache", "off")
+    told = fit(home, "cut", *shards, status=-signal.SIGKILL, FAULT=moment)
+    assert goes_on(told) == "at epoch 1, batch 61 of 150"
+
+    # When the next one is complete, and the oldest is removed.
+    told = fit(home, "cut", status=-signal.SIGKILL, FAULT="killed at remove.*batch-000000150")
+    assert goes_on(told) == "at epoch 1, validation"
+    newest = run / "checkpoints/epoch-00001-batch-000000060.state"
+    newest.write_bytes(newest.read_bytes()[:-1000])
+
+    # When all is done, and the model is saved.
+    told = fit(home, "cut", status=-signal.SIGKILL, FAULT="killed at rename.*model.keras")
+    assert f"{newest.relative_to(home)}: damaged (its checksum is another), so the check" in told
+    assert goes_on(told) == "at epoch 2, batch 1 of 150"
+    assert "run.json" not in names(run)
+
+    assert goes_on(fit(home, "cut")) == "with the saving of the model"
+    assert names(run) == FINISHED
+    assert_same(run, home / "undisturbed")
+
+
+def test_ctrl_c_and_sigterm_lose_nothing(home: Path) -> None:
+    run = home / "stopped"
+    with start_fit(home, "stopped", "--workers", 2, "--cache", "off") as process:
+        assert holds_within(lambda: any(run.glob("checkpoints/epoch*")), 60.0)
+        # Workers that are stuck, so that the run waits for them.
+        workers = children_of(process.pid)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        refused = fit(home, "stopped", status=1)
+        assert re.search(
+            rf"stopped: expected no other run with this target, found process {process.pid}, "
+            r"which has held it since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d; wait for it",
+            refused,
+        )
+        told = interrupt(process, signal.SIGINT, status=130)
+    assert alive(workers) == []
+    place = goes_on(told)
+    assert re.fullmatch(r"at epoch \d, (batch \d+ of 150|validation)", place)
+    assert set(names(run)) <= set(FINISHED) - {"run.json"}
+    with start_fit(home, "stopped") as process:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        assert place == goes_on(next(line for line in lines if "goes on" in line))
+        assert next(line for line in lines if re.match(r"epoch \d/3", line))
+        told = interrupt(process, signal.SIGTERM, status=143)
+    assert goes_on(told) == goes_on(fit(home, "stopped"))
+    assert_same(run, home / "undisturbed")
+
+
+def children_of(pid: int) -> list[int]:
+    told = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True)
+    return [int(child) for child in told.stdout.split()]
+
+
+def interrupt(process: subprocess.Popen[str], number: signal.Signals, *, status: int) -> str:
+    """Send a signal, and return what the program told in the end."""
+    start_s = time.monotonic()
+    process.send_signal(number)
+    _, told = process.communicate(timeout=20)
+    # 2 s are promised, and 0.2 s are usual. The rest is room for a busy machine.
+    assert time.monotonic() - start_s < 5
+    assert process.returncode == status
+    assert "Traceback" not in told
+    assert "trainer: interrupted; the same command goes on at epoch" in told
+    return told
+
+
+def test_more_epochs_go_on_with_a_finished_run(home: Path) -> None:
+    for out in ("longer", "longer-cut"):
+        shutil.copytree(home / "undisturbed", home / out)
+    # A copy of the dataset elsewhere is the same dataset.
+    shutil.copytree(home / "data", home / "copy")
+    told = fit(home, "longer", "--more-epochs", 1)
+    assert goes_on(told) == "at epoch 4, batch 1 of 150"
+
+    moment = "killed at rename.*00003-batch-000000120"
+    told = fit(home, "longer-cut", "--more-epochs", 1, status=-signal.SIGKILL, FAULT=moment)
+    # Until the new model is there, the old one is still good.
+    assert names(home / "longer-cut") == [".lock", *FINISHED]
+    told = fit(home, "longer-cut", "--more-epochs", 1, dataset="copy/log")
+    assert goes_on(told) == "at epoch 4, batch 61 of 150"
+    assert_same(home / "longer-cut", home / "longer")
+
+    history = (home / "longer/history.csv").read_text().splitlines()
+    assert history[:4] == (home / "undisturbed/history.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in history] == ["epoch", "0", "1", "2", "3"]
+    # A cosine of its own, that ends at zero.
+    assert float(history[4].split(",")[-1]) == pytest.approx(0, abs=1e-9)
+
+
+def test_what_would_give_another_result_is_refused_and_shown(home: Path) -> None:
+    shutil.copytree(home / "undisturbed", home / "unfinished")
+    (home / "unfinished/run.json").unlink()
+    before = (home / "unfinished/model.keras").read_bytes()
+
+    told = fit(home, "unfinished", "--batch-size", 30, "--drop", "class", status=1)
+    assert (
+        "unfinished: expected the options and the data of the run that is there, found "
+        "--batch-size: 20 in the run, 30 now; --drop: not given in the run, class now; give what"
+    ) in told
+    other = [[f"{n}.5", "ab"[n % 2], str(n % 2)] for n in range(100)]
+    write_dataset(home / "data/other", ["power", "class", "clear"], other)
+    told = fit(home, "unfinished", dataset="data/other", status=1)
+    assert re.search(r"found the dataset: checksum \w{32} in the run, \w{32} now; give", told)
+    told = fit(home, "unfinished", "--more-epochs", 1, status=1)
+    assert "found --more-epochs: not given in the run, 1 now" in told
+    told = fit(home, "new", "--more-epochs", 1, status=1)
+    assert "new: expected a finished run, with the state at its end, for --more-epochs" in told
+    assert not (home / "new").exists()
+
+    (checkpoint,) = (home / "unfinished/checkpoints").iterdir()
+    checkpoint.write_bytes(checkpoint.read_bytes()[:500])
+    told = fit(home, "unfinished", status=1)
+    assert "expected a whole checkpoint, here or in the one before, found its checksum" in told
+    assert (home / "unfinished/model.keras").read_bytes() == before

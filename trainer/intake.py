@@ -1,0 +1,80 @@
+"""The place where Keras takes its batches: those of an epoch, from any of them on."""
+
+from __future__ import annotations
+
+import threading
+
+import keras
+
+from trainer.sequence import Arrays, CSVSequence
+
+
+class Intake(keras.utils.PyDataset):  # type: ignore[misc]
+    """Gives the batches of an epoch from a certain one on, in their order.
+
+    `await_batch` waits for a batch in the thread that calls it. Within a step, the wait would be
+    one of TensorFlow's, which no signal can end, and an error would leave a step half done.
+
+    Attributes:
+        start: the batch that index 0 stands for.
+    """
+
+    def __init__(self, batches: CSVSequence, start: int = 0) -> None:
+        """Prepare; `start` is below the number of batches."""
+        # Keras must not add processes or threads: the workers are the feed's.
+        super().__init__(workers=1, use_multiprocessing=False)
+        self._batches = batches
+        self.start = start
+        self._lock = threading.Lock()
+        self._given = 0
+        self._waiting: dict[int, Arrays] = {}
+
+    def __len__(self) -> int:
+        """Return the number of batches that are left of the epoch."""
+        return len(self._batches) - self.start
+
+    def __getitem__(self, index: int) -> Arrays:
+        """Return a batch; the errors are those of `CSVSequence`."""
+        with self._lock:
+            arrays = self._waiting.pop(index, None) or self._batches[self.start + index]
+            self._given = index + 1
+            return arrays
+
+    def await_batch(self, index: int) -> None:
+        """Wait until a batch was given, or can be at once. Its errors come here.
+
+        Raises:
+            ContractError: a shard cannot be read; the message names it.
+            WorkerError: workers died or were stuck at a shard, again and again.
+        """
+        # Without the lock: who holds it may be reading ahead.
+        if index < self._given:
+            return
+        with self._lock:
+            if error := self._batches.error:
+                raise error
+            if index >= self._given and index not in self._waiting:
+                self._waiting[index] = self._batches[self.start + index]
+
+    def shard_of(self, index: int) -> str:
+        """Return the path of the shard of a batch, or its paths, for messages."""
+        return self._batches.shard_of(self.start + index)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Give the batches of another epoch; Keras's own numbers may begin anywhere."""
+        with self._lock:
+            self._batches.epoch = epoch
+
+    def on_epoch_begin(self) -> None:
+        """Note that Keras now asks for batch after batch."""
+        with self._lock:
+            self._given = 0
+            self._waiting.clear()
+        # Of a part of an epoch it is not said: the sequence would begin with its first batch.
+        if not self.start:
+            self._batches.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Note that an epoch ends."""
+        if not self.start:
+            self._batches.on_epoch_end()

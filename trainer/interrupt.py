@@ -1,0 +1,108 @@
+"""Ctrl-C and SIGTERM: they end a run between two steps, never within one.
+
+TensorFlow runs the parts of a step in any order. One that is broken off may have moved on the
+counters of the optimiser and of the random numbers and nothing else, so nothing could be saved
+then. So a signal that comes during a step is noted, and raised at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ends the run.
+
+    Attributes:
+        signal: its number.
+        message: what a person is told.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Note the signal; the message may get better on the way."""
+        super().__init__(number)
+        self.signal = number
+        self.message = "interrupted"
+
+
+class Interrupts:
+    """What becomes of the signals of one run."""
+
+    def __init__(self) -> None:
+        """Begin with none, and nothing to protect from one."""
+        self._pending = 0
+        self._held = False
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        """Catch the signals; what they did before is restored at the end.
+
+        One that is ignored stays so: a shell lets its background jobs ignore Ctrl-C. Only the main
+        thread can catch any: in any other, nothing changes.
+        """
+        before = {
+            number: signal.signal(number, self._catch)
+            for number in _SIGNALS
+            if threading.current_thread() is threading.main_thread()
+            and signal.getsignal(number) is not signal.SIG_IGN
+        }
+        hook = sys.unraisablehook
+        sys.unraisablehook = lambda found: self._let_pass(found, hook)
+        try:
+            yield
+        finally:
+            sys.unraisablehook = hook
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @property
+    def held(self) -> bool:
+        """Whether a step is under way."""
+        return self._held
+
+    def check(self) -> None:
+        """End the run here, if a signal came.
+
+        Raises:
+            Interrupted: it did.
+        """
+        if self._pending:
+            raise Interrupted(self._pending)
+
+    def hold(self) -> None:
+        """Begin a step, during which a signal is only noted.
+
+        Raises:
+            Interrupted: one came before.
+        """
+        self.check()
+        self._held = True
+
+    def release(self) -> None:
+        """End a step.
+
+        Raises:
+            Interrupted: a signal came during the step.
+        """
+        self._held = False
+        self.check()
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # Who presses Ctrl-C again does not want to wait.
+        again, self._pending = self._pending, number
+        if again or not self._held:
+            raise Interrupted(number)
+
+    def _let_pass(
+        self, found: sys.UnraisableHookArgs, hook: Callable[[sys.UnraisableHookArgs], object]
+    ) -> None:
+        # Raised where Python can only print it, in a finaliser: then the next check raises it.
+        if not isinstance(found.exc_value, Interrupted):
+            hook(found)

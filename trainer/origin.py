@@ -1,0 +1,68 @@
+"""What a run was made from: the same gives the same weights, so only the same may go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from trainer.config import NEUTRAL_OPTIONS, FitConfig
+from trainer.dataset import Dataset
+from trainer.features import FeatureSpec
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the weights of a run are a function of, on the same machine.
+
+    Attributes:
+        options: of `trainer fit`, by name.
+        dataset: checksum of its records, wherever they lie.
+        spec: the features and the label.
+    """
+
+    options: dict[str, Any]
+    dataset: str
+    spec: FeatureSpec
+
+
+def origin_of(config: FitConfig, dataset: Dataset, spec: FeatureSpec) -> Origin:
+    """Return what a run with these options, on this dataset, is made from."""
+    return Origin(options=options_of(config), dataset=dataset.checksum, spec=spec)
+
+
+def options_of(config: FitConfig) -> dict[str, Any]:
+    """Return options as JSON has them, which is how they come back from a file."""
+    options: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config, enc_hook=str))
+    return options
+
+
+def differences(before: Origin, now: Origin) -> list[str]:
+    """Return what makes the results of two runs differ, a text for each."""
+    found = option_differences(before.options, now.options)
+    if before.dataset != now.dataset:
+        found.append(f"the dataset: checksum {before.dataset} in the run, {now.dataset} now")
+    # A spec follows from the dataset and the options. If these agree, the rules have changed.
+    if not found and before.spec != now.spec:
+        features = [{feature.column: feature for feature in o.spec.features} for o in (before, now)]
+        columns = [c for c in features[0] | features[1] if features[0].get(c) != features[1].get(c)]
+        columns = columns or [now.spec.label.column]
+        found.append(f"the features: another version of shardfit derived {', '.join(columns)}")
+    return found
+
+
+def option_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return which options that matter differ, a text for each."""
+    return [
+        f"--{name.replace('_', '-')}: {_spell(before.get(name))} in the run, "
+        f"{_spell(now.get(name))} now"
+        for name in before | now
+        if name not in NEUTRAL_OPTIONS and before.get(name) != now.get(name)
+    ]
+
+
+def _spell(value: Any) -> str:
+    if value in (None, [], False):
+        return "not given"
+    if isinstance(value, dict):
+        return ",".join(f"{name}={number:g}" for name, number in value.items())
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,91 @@
+"""How far a run has come: all that it decides on the way, and all that it logs, follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What an epoch gave.
+
+    Attributes:
+        metrics: as Keras gives them; `val_` marks the validation side.
+        learning_rate: at its end.
+        ended_s: when that was, in seconds since 1970.
+    """
+
+    metrics: dict[str, float]
+    learning_rate: float
+    ended_s: float
+
+    @property
+    def monitored(self) -> float:
+        """The loss that tells the best epoch: that of the validation side, if there is one."""
+        return self.metrics.get("val_loss", self.metrics["loss"])
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """A position in a run, and what led to it.
+
+    Attributes:
+        since: epoch with which training began, or began again with `--more-epochs`; from 0.
+        until: epoch before which it ends, at the latest.
+        batch: how many batches of the present epoch were trained.
+        metrics: over these batches.
+        rows: of the epochs that are complete.
+        seconds: of training so far, validation included.
+        peak_memory_bytes: of the trainer and its workers together, at most.
+    """
+
+    since: int = 0
+    until: int
+    batch: int = 0
+    metrics: dict[str, float] = {}
+    rows: tuple[Row, ...] = ()
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """The present epoch, from 0."""
+        return len(self.rows)
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The present epoch and batch: what is done lies before them."""
+        return self.epoch, self.batch
+
+    @property
+    def best(self) -> int | None:
+        """The epoch of the least loss, the first such one, from 0; None while there is none."""
+        losses = {epoch: row.monitored for epoch, row in enumerate(self.rows)}
+        finite = [epoch for epoch in losses if math.isfinite(losses[epoch])]
+        return min(finite, key=losses.__getitem__, default=None)
+
+    def is_done(self, patience: int) -> bool:
+        """Whether training is over: at its last epoch, or after `patience` without a better one.
+
+        Patience begins anew with `--more-epochs`, since the learning rate does.
+        """
+        best = -1 if self.best is None else self.best
+        return self.epoch >= self.until or self.epoch - max(best + 1, self.since) >= patience
+
+    def complete(
+        self, validation: Mapping[str, float], learning_rate: float, ended_s: float
+    ) -> Progress:
+        """Return the position after the present epoch, given the metrics of the other side."""
+        row = Row(self.metrics | dict(validation), learning_rate, ended_s)
+        return msgspec.structs.replace(self, batch=0, metrics={}, rows=(*self.rows, row))
+
+    def extend(self, epochs: int) -> Progress:
+        """Return the same position as the beginning of some more epochs."""
+        return msgspec.structs.replace(self, since=self.epoch, until=self.epoch + epochs)
+
+    def spell(self, batches: int) -> str:
+        """Return the position as people say it; `batches` is the number of them in an epoch."""
+        if self.batch == batches:
+            return f"epoch {self.epoch + 1}, validation"
+        return f"epoch {self.epoch + 1}, batch {self.batch + 1:,} of {batches:,}"
