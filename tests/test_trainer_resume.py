@@ -123,7 +123,7 @@ def test_more_epochs_go_on_with_a_finished_run(home: Path) -> None:
         shutil.copytree(home / "undisturbed", home / out)
     # A copy of the dataset elsewhere is the same dataset.
     shutil.copytree(home / "data", home / "copy")
-    told = fit(home, "longer", "--more-epochs", 1)
+    told = fit(home, "longer", "--more-epochs", 1, "--epochs", 20)  # of the first three, no word
     assert goes_on(told) == "at epoch 4, batch 1 of 150"
 
     moment = "killed at rename.*00003-batch-000000120"

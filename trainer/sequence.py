@@ -88,7 +88,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         Args:
             dataset: its directory, or what `open_dataset` gave.
             label: name of the column to predict; the features are then derived from the profile.
-            side: "train" or "validate".
+            side: "train", "validate" or "test".
             spec: features and label, instead of `label`.
             batch_size: records in a batch; None takes as many as a shard has.
             workers: number of processes that read shards; 0 reads in this one.
@@ -278,7 +278,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
 
 def _shards_of(dataset: Dataset, side: Side | str) -> Sequence[Shard]:
     if side not in tuple(Side):
-        raise ConfigError("side", expected=" or ".join(Side), found=repr(side))
+        raise ConfigError("side", expected="train, validate or test", found=repr(side))
     shards = dataset.shards[Side(side)]
     if not shards:
         raise ContractError(dataset.path, expected=f"{side} records", found="none")

@@ -83,7 +83,9 @@ def find_start(config: FitConfig, origin: Origin, say: Callable[[str], None]) ->
     is_at_end = is_finished and progress.since < load_run(config.out).epochs
     if is_at_end and config.more_epochs:
         progress = progress.extend(config.more_epochs)
-        options = before.options | {"more_epochs": config.more_epochs}
+        # How many epochs led to the end, nobody has to say again.
+        new_options = {name: origin.options[name] for name in ("epochs", "more_epochs")}
+        options = before.options | new_options
         before = msgspec.structs.replace(before, options=options)
     differ = differences(before, origin)
     if config.overwrite and (differ or not before.options.get("overwrite")):
