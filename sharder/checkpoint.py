@@ -22,7 +22,7 @@ from sharder.ledger import Ledger
 from sharder.number import Numbering
 from sharder.shards import ShardTable
 from sharder.source import Source
-from shared.durable import publish
+from shared.durable import publish, sync_file_system
 from shared.errors import TargetError
 from shared.layout import shard_dir, shard_name, shard_number
 from shared.snapshot import pack, unpack
@@ -131,7 +131,7 @@ def _describe_source(source: Source) -> SourceState:
 def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
     """Write a checkpoint, whole or not at all, once what it tells of is on disk."""
     data = pack(checkpoint)
-    os.sync()
+    sync_file_system(file.parent)
     temporary = file.with_name(f"{file.name}.tmp")
     temporary.write_bytes(xxhash.xxh3_128_digest(data) + data)
     publish(temporary, file)

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.durable import sync_names
+from shared.durable import sync_file_system, sync_names
 from shared.errors import ShardfitError, TargetError, UnreadableError
 from shared.layout import (
     MANIFEST_NAME,
@@ -95,7 +95,8 @@ class Staging:
 
     def publish(self) -> None:
         """Move a complete dataset to its place, and what was there out of the way first."""
-        os.sync()  # what has its final name shall be whole after a power failure, too
+        # What has its final name shall be whole after a power failure, too.
+        sync_file_system(self._partial)
         retired = self._partial / _RETIRED_NAME
         retired.mkdir()
         # The dataset's own directory goes first and comes last: it has the manifest.
