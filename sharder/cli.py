@@ -153,6 +153,24 @@ def info(dataset: Path, *, as_json: bool) -> None:
         print_info(dataset, manifest)
 
 
+@cli.command()
+@_DATASET
+@click.option("--raw", is_flag=True,
+              help="Write the records as they are in the sources, to be mended.")  # fmt: skip
+def rejected(dataset: Path, *, raw: bool) -> None:
+    """Print the records that were kept aside: where each is from, what is wrong, its bytes."""
+    from sharder.align import place
+    from sharder.rejected import read_rejected
+
+    for bad in read_rejected(dataset):
+        if raw:
+            sys.stdout.buffer.write(bad.data)
+        else:
+            where = place(bad.source, bad.record - 1, bad.line - 1, bad.offset)
+            click.echo(f"{where}: {bad.reason}: {bad.data!r}")
+    sys.stdout.buffer.flush()
+
+
 def _prepare() -> None:
     """Make this process ready for threads that share the interpreter's lock with Dask's scheduler.
 

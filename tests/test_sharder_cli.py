@@ -161,7 +161,20 @@ def test_bad_records_are_kept_aside_with_place_and_reason(tmp_path: Path) -> Non
         f'drop.csv,402,804,{11 + len(good)},2,"1 fields, the header has 2"',
         f"drop.csv,403,805,{13 + len(good)},4,not UTF-8",
     ]
+    assert sharder("rejected", "log_quest", cwd=tmp_path).stdout.splitlines() == [
+        "drop.csv: record 1 (line 3, byte 5): 3 fields, the header has 2: b'1,2,3\\n'",
+        f"drop.csv: record 402 (line 804, byte {11 + len(good)}): "
+        "1 fields, the header has 2: b'4\\n'",
+        f"drop.csv: record 403 (line 805, byte {13 + len(good)}): not UTF-8: b'5,\\xff\\n'",
+    ]
+    raw = subprocess.run(
+        [SHARDER, "rejected", "log_quest", "--raw"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert raw.stdout == b"1,2,3\n4\n5,\xff\n"
     sharder("verify", "log_quest", cwd=tmp_path)
+    os.truncate(tmp_path / "log_quest/rejected/records.csv", 8)
+    told = sharder("rejected", "log_quest", cwd=tmp_path, status=1).stderr
+    assert "found the end of records.csv within a record" in told
 
 
 def test_too_many_bad_records_fail_the_run_and_leave_nothing(tmp_path: Path) -> None:
