@@ -25,6 +25,11 @@ def exact_auc(y: Array, p: Array) -> float:
     return float(wins / (len(positive) * len(negative)))
 
 
+def average_precision(y: Array, p: Array) -> float:
+    """The mean, over the positive records, of the precision among those that score as high."""
+    return float(np.mean([y[p >= score].mean() for score in p[y == 1]]))
+
+
 # Rare positives crowd the scores at 0, rare negatives at 1.
 @pytest.mark.parametrize("offset", [0.0, -9.0, 9.0])
 def test_the_area_under_the_curve_is_that_of_all_pairs(offset: float) -> None:
@@ -35,6 +40,10 @@ def test_the_area_under_the_curve_is_that_of_all_pairs(offset: float) -> None:
 
     found = add_in_batches(make_metrics(BINARY), y, p[:, None])
     assert found["auc"] == pytest.approx(exact_auc(y, p), abs=1e-4)
+    assert found["pr_auc"] == pytest.approx(average_precision(y, p), abs=1e-3)
+    parts = np.minimum(np.floor(p * 15), 14)
+    gaps = [abs(p[parts == part].sum() - y[parts == part].sum()) for part in range(15)]
+    assert found["calibration_error"] == pytest.approx(sum(gaps) / 4000, rel=1e-4)
     assert found["records"] == 4000
     assert found["positive_share"] == pytest.approx(y.mean())
     assert found["accuracy"] == pytest.approx(((p > 0.5) == y).mean())

@@ -20,6 +20,7 @@ _EPSILON = 1e-7
 # Scores are counted in bins, for the area under the curve: those that agree in the first 13 binary
 # digits of p, or of 1 - p where p is above one half, count as equal. 16 MB.
 _SHIFT = 11
+_CALIBRATION_BINS = 15  # as in the paper
 _HALF = int(np.float32(0.5).view(np.uint32)) >> _SHIFT
 
 
@@ -41,7 +42,7 @@ def make_metrics(label: LabelSpec) -> Metrics:
 
 
 class BinaryMetrics:
-    """Area under the ROC curve, accuracy at one half, log-loss, Brier score."""
+    """Areas under both curves, accuracy at one half, log-loss, Brier score, calibration error."""
 
     def __init__(self) -> None:
         """Begin with no record."""
@@ -50,6 +51,8 @@ class BinaryMetrics:
         self._right = 0
         self._loss = 0.0
         self._squares = 0.0
+        # Records, sum of the scores, positive records, in each of the equal parts of [0, 1].
+        self._calibration = np.zeros((3, _CALIBRATION_BINS), np.float64)
 
     def add(self, y: Array, output: Array) -> None:
         """Add labels (B,) and probabilities (B, 1)."""
@@ -60,9 +63,18 @@ class BinaryMetrics:
         self._right += int(np.count_nonzero((p > 0.5) == positive))
         self._loss += _log_loss(np.where(positive, p, 1 - p))
         self._squares += float(np.square(p.astype(np.float64) - positive).sum())
+        part = np.minimum((p * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
+        for index, weights in enumerate((np.ones_like(p), p, positive)):
+            self._calibration[index] += np.bincount(part, weights, _CALIBRATION_BINS)
 
     def result(self) -> dict[str, float]:
-        """Return the metrics; no AUC if all records are of one class."""
+        """Return the metrics; no area under a curve if all records are of one class.
+
+        The area under precision and recall is the average precision: the precision at each score,
+        weighted by the recall that is gained there. The calibration error is the expected one
+        (Naeini, Cooper, Hauskrecht: Obtaining well calibrated probabilities using Bayesian binning,
+        AAAI 2015), over 15 equal parts of [0, 1].
+        """
         negative, positive = self._bins
         records = int(self._bins.sum())
         metrics = {"records": float(records)}
@@ -71,10 +83,16 @@ class BinaryMetrics:
             # For each positive record the negative ones below it, and half of those beside it.
             below = np.cumsum(negative) - negative / 2
             metrics["auc"] = float(below @ positive) / pairs
+            # From the highest score down.
+            found, hits = np.cumsum((negative + positive)[::-1]), np.cumsum(positive[::-1])
+            precision = hits / np.maximum(found, 1)
+            metrics["pr_auc"] = float(precision @ positive[::-1]) / float(positive.sum())
         return metrics | {
             "accuracy": self._right / records,
             "log_loss": self._loss / records,
             "brier": self._squares / records,
+            "calibration_error": float(np.abs(self._calibration[1] - self._calibration[2]).sum())
+            / records,
             "positive_share": float(positive.sum()) / records,
         }
 

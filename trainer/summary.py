@@ -21,6 +21,8 @@ _NAMES = {
     "balanced_accuracy": "balanced accuracy",
     "log_loss": "log-loss",
     "brier": "Brier score",
+    "pr_auc": "PR-AUC",
+    "calibration_error": "calibration error",
     "positive_share": "share of positive",
     "mae": "MAE",
     "rmse": "RMSE",
