@@ -5,6 +5,7 @@ Everything here works on Arrow arrays of text, one item a record (shape `(R,)`, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -166,7 +167,8 @@ def _parse_present(text: pa.StringArray) -> _Found:
     if rest.null_count == len(rest):
         return ColumnType.EMPTY, markers, None
     if (found := _parse_numbers(rest)) is not None:
-        return found[0], markers, found[2]
+        # Arrow takes other spellings of NaN, too, and those with blanks around them.
+        return found[0], dict(Counter(markers) + Counter(found[1])), found[2]
     return ColumnType.TEXT, {}, None
 
 

@@ -378,6 +378,14 @@ def test_the_profile_does_not_depend_on_the_blocks(tmp_path: Path, block_bytes: 
     assert '"minimum": 0.0' in json.dumps(mixed_)
 
 
+def test_a_spelling_of_nan_beside_another_marker_is_missing_too(tmp_path: Path) -> None:
+    write(tmp_path, "id,power\n1,5\n2,NAN\n3,nan\n4, nan\n5,1e999\n6,\n7,7\n")
+    sharder("split", "drop.csv", "--out", ".", cwd=tmp_path)
+    power = json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout)[1]
+    assert (power["type"], power["missing"], power["distinct"]) == ("integer", 5, 2)
+    assert power["missing_markers"] == ["1e999", "NAN", "nan"]
+
+
 def test_verify_looks_at_the_rejected_records(tmp_path: Path) -> None:
     write(tmp_path, "a,b\n" + "1,2\n" * 500 + "3\n")
     sharder("split", "drop.csv", "--out", ".", cwd=tmp_path)
