@@ -7,6 +7,7 @@ digits of a mean or variance (they are rounded to 12) and for values too many to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -256,6 +257,8 @@ class _ColumnProfile:
             # Integers among them, and -0.0, depend on where the blocks were cut.
             minimum, maximum = float(minimum) + 0.0, float(maximum) + 0.0
         numeric = type_ in (ColumnType.INTEGER, ColumnType.NUMBER)
+        variance = self.m2 / max(self.count, 1)
+        deviation = np.sqrt(variance)
         return Column(
             name=self.name,
             type=type_,
@@ -263,8 +266,8 @@ class _ColumnProfile:
             missing_markers=tuple(sorted(markers)),
             minimum=minimum,
             maximum=maximum,
-            mean=_round(self.mean) if numeric else None,
-            variance=_round(self.m2 / self.count) if numeric else None,
+            mean=_round(self.mean, max(abs(self.mean), deviation)) if numeric else None,
+            variance=_round(variance, variance) if numeric else None,
             distinct=distinct,
             distinct_exact=exact,
             top=tuple(TopValue(value, count) for value, count in top),
@@ -298,6 +301,13 @@ def _speller(type_: ColumnType) -> Callable[[Value], str]:
     return spell_timestamp if type_ is ColumnType.TIMESTAMP else spell
 
 
-def _round(value: np.longdouble) -> float:
-    """Round to 12 digits: the last of the 16 would depend on the order of the additions."""
-    return float(f"{float(value):.12g}")
+def _round(value: np.longdouble, scale: np.longdouble) -> float:
+    """Round to 12 digits of `scale`: the last of the 16 would depend on the order of the additions.
+
+    The scale of a mean is no less than the deviation: one of 1e-17 is what is left of 0.
+    """
+    # Rounded as well, or a scale of nearly 1 would have now twelve decimals and now eleven.
+    size = float(f"{float(scale):.12g}")
+    if not size or not math.isfinite(size):
+        return float(value)
+    return round(float(value), 11 - math.floor(math.log10(size))) + 0.0

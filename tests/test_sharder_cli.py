@@ -385,15 +385,17 @@ def test_late_texts_and_late_fractions_are_counted_as_in_one_block(
     late = [str(n) for n in range(5, 105)] + ["x"]
     large = [str(2**60 + n % 2) for n in range(100)] + ["0.5"]
     times = ["2025-04-01"] * 100 + ["1e999"]
-    rows = zip(late, large, times, strict=True)
-    write(tmp_path, "late,large,times\n" + "".join(",".join(row) + "\n" for row in rows))
+    centred = [f"{(n - 50) / 7:.6f}" for n in range(101)]
+    rows = zip(late, large, times, centred, strict=True)
+    write(tmp_path, "late,large,times,centred\n" + "".join(",".join(row) + "\n" for row in rows))
     sharder("split", "drop.csv", "--out", ".", "--block-bytes", block_bytes, cwd=tmp_path)
     found = json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout)
-    late_, large_, times_ = found
+    late_, large_, times_, centred_ = found
     assert (late_["minimum"], late_["maximum"], late_["distinct"]) == ("10", "x", 101)
     assert large_["top"] == [["1.152921504606847e+18", 100], ["0.5", 1]]
     assert (large_["type"], large_["distinct"], large_["distinct_exact"]) == ("number", 2, True)
     assert (times_["type"], times_["missing"]) == ("text", 0)
+    assert centred_["mean"] == 0
 
 
 @pytest.mark.parametrize(("block_bytes", "is_exact"), [(100, False), (8 << 20, True)])
