@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from shared.schema import MAX_EXTREME_CHARACTERS
 from shared.splitmix import mix
-from shared.tally import Counts, Tally, Values
+from shared.tally import Counts, Tally, Values, lay_together
 
 Value = int | float | str
 Hashes = npt.NDArray[np.uint64]
@@ -344,12 +345,37 @@ class Distinct:
             number = float(text)
             self.frequent.add(speller(int(number) if number.is_integer() else number), count)
 
+    def as_floats(self) -> None:
+        """Make floats of integers beyond 2**53, since the column turned out to have floats.
+
+        In a block with a float they were read as such, and as integers in others.
+        """
+        self._settle()
+        if self.tallies is None or "integer" not in self.tallies:
+            return
+        values, counts = self.tallies["integer"].settle()
+        floats = values.astype(np.float64)
+        large = ~_is_whole(floats)
+        if large.any():
+            self.tallies["integer"] = Tally()
+            self.tallies["integer"].add(values[~large], counts[~large])
+            found = lay_together((floats[large],), counts[large])
+            self.tallies.setdefault("number", Tally()).add(*found)
+            self._settle()
+
     def count(self) -> int:
         """Return the number of different values; an estimate where not `exact`."""
         self._settle()
         if self.tallies is not None:
             return sum(len(tally) for tally in self.tallies.values())
         return self.sketch.estimate()
+
+    def extremes(self) -> tuple[str, str]:
+        """Return the least and the greatest text of a column of texts that is `exact`."""
+        self._settle()
+        values, _ = (self.tallies or {})["text"].settle()
+        found = pc.min_max(values).as_py()
+        return found["min"][:MAX_EXTREME_CHARACTERS], found["max"][:MAX_EXTREME_CHARACTERS]
 
     def top(self, most: int) -> list[tuple[str, int]]:
         """Return the most frequent values and their counts; lower bounds where not `exact`."""

@@ -7,6 +7,7 @@ digits of a mean or variance (they are rounded to 12) and for values too many to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,8 +42,6 @@ MAX_VOCABULARY = 1000
 # Columns with more have this many.
 TOP_VALUES = 20
 
-# Types whose values are counted as numbers, from which the source's spelling cannot be told.
-_RESPELLED = {ColumnType.NUMBER, ColumnType.TIMESTAMP}
 _BOOLEANS = frozenset(TRUE_SPELLINGS + FALSE_SPELLINGS)
 
 
@@ -61,12 +60,14 @@ class BlockColumn:
         values, counts: (V,) all different values and how many records have each, or only the
             frequent ones if there are too many to count.
         hashes: None if `values` holds all; else the smallest hashes of the different values.
+        respelled: whether the values are numbers from which their texts cannot be told.
     """
 
     type: ColumnType
     rows: int
     empty: int
     markers: dict[str, int]
+    respelled: bool
     count: int = 0
     mean: np.longdouble = field(default_factory=lambda: np.longdouble(0))
     m2: np.longdouble = field(default_factory=lambda: np.longdouble(0))
@@ -94,7 +95,11 @@ def profile_block(header: Sequence[str], columns: Sequence[pa.StringArray]) -> B
 def _profile_column(parsed: Parsed, limits: Limits) -> BlockColumn:
     if parsed.type is ColumnType.EMPTY:
         return BlockColumn(
-            type=parsed.type, rows=parsed.rows, empty=parsed.empty, markers=parsed.markers
+            type=parsed.type,
+            rows=parsed.rows,
+            empty=parsed.empty,
+            markers=parsed.markers,
+            respelled=parsed.respelled,
         )
     numbers = parsed.numbers
     if numbers is None:
@@ -109,6 +114,7 @@ def _profile_column(parsed: Parsed, limits: Limits) -> BlockColumn:
         rows=parsed.rows,
         empty=parsed.empty,
         markers=parsed.markers,
+        respelled=parsed.respelled,
         count=len(numbers),
         mean=mean,
         m2=max(m2, np.longdouble(0)),
@@ -144,6 +150,7 @@ def _profile_text(parsed: Parsed, limits: Limits) -> BlockColumn:
         rows=parsed.rows,
         empty=parsed.empty,
         markers={},
+        respelled=False,
         count=parsed.rows - parsed.empty,
         minimum=extremes["min"][:MAX_EXTREME_CHARACTERS],
         maximum=extremes["max"][:MAX_EXTREME_CHARACTERS],
@@ -158,8 +165,8 @@ class _ColumnProfile:
     """The profile of one column, block after block.
 
     Attributes:
-        respelled: whether values were counted in a form from which their text cannot be told: 1.50
-            as 1.5.
+        respelled: whether values were counted as numbers from which their texts cannot be told:
+            1.50 as 1.5. It counts if the column turns out to be text.
     """
 
     name: str
@@ -176,6 +183,7 @@ class _ColumnProfile:
 
     def add(self, block: BlockColumn) -> None:
         self.empty += block.empty
+        self.respelled |= block.respelled
         for marker, times in block.markers.items():
             self.markers[marker] = self.markers.get(marker, 0) + times
         if not block.count:
@@ -205,16 +213,17 @@ class _ColumnProfile:
         elif found is not before:
             both_numbers = {before, found} == {ColumnType.INTEGER, ColumnType.NUMBER}
             self.type = ColumnType.NUMBER if both_numbers else ColumnType.TEXT
-        if self.type is not ColumnType.TEXT:
-            return
-        # 1.50 was counted as 1.5 until now, or is in this block.
-        self.respelled |= not {before, found}.isdisjoint(_RESPELLED)
-        if before not in (ColumnType.TEXT, ColumnType.EMPTY):
+        if self.type is ColumnType.TEXT and before not in (ColumnType.TEXT, ColumnType.EMPTY):
             speller = _speller(before)
             self.minimum, self.maximum = sorted(map(speller, (self.minimum, self.maximum)))
             self.distinct.respell(speller)
 
     def finish(self) -> Column:
+        if self.type is ColumnType.TIMESTAMP and not self.markers.keys() <= set(MISSING_MARKERS):
+            # Such as 1e999, which is one among numbers only.
+            self._widen(ColumnType.TEXT)
+        if self.type is ColumnType.NUMBER:
+            self.distinct.as_floats()
         if self.type is ColumnType.TEXT and self.markers:
             # In a text column they are values like others.
             texts = sorted(self.markers)
@@ -228,7 +237,10 @@ class _ColumnProfile:
         # An estimate may come out above what is possible.
         distinct = min(self.distinct.count(), self.count)
         top = self.distinct.top(MAX_VOCABULARY)
+        exact = self.distinct.exact and not (type_ is ColumnType.TEXT and self.respelled)
         if type_ is ColumnType.TEXT and self.distinct.exact:
+            # Not of the least and the greatest number of a block: as texts, 10 comes before 5.
+            minimum, maximum = self.distinct.extremes()
             found = {value for value, _ in top}
             if found & _BOOLEANS and found <= _BOOLEANS.union(MISSING_MARKERS):
                 type_ = ColumnType.BOOLEAN
@@ -245,6 +257,8 @@ class _ColumnProfile:
             # Integers among them, and -0.0, depend on where the blocks were cut.
             minimum, maximum = float(minimum) + 0.0, float(maximum) + 0.0
         numeric = type_ in (ColumnType.INTEGER, ColumnType.NUMBER)
+        variance = self.m2 / max(self.count, 1)
+        deviation = np.sqrt(variance)
         return Column(
             name=self.name,
             type=type_,
@@ -252,12 +266,12 @@ class _ColumnProfile:
             missing_markers=tuple(sorted(markers)),
             minimum=minimum,
             maximum=maximum,
-            mean=_round(self.mean) if numeric else None,
-            variance=_round(self.m2 / self.count) if numeric else None,
+            mean=_round(self.mean, max(abs(self.mean), deviation)) if numeric else None,
+            variance=_round(variance, variance) if numeric else None,
             distinct=distinct,
-            distinct_exact=self.distinct.exact and not self.respelled,
+            distinct_exact=exact,
             top=tuple(TopValue(value, count) for value, count in top),
-            top_exact=self.distinct.exact and not self.respelled,
+            top_exact=exact,
         )
 
 
@@ -287,6 +301,13 @@ def _speller(type_: ColumnType) -> Callable[[Value], str]:
     return spell_timestamp if type_ is ColumnType.TIMESTAMP else spell
 
 
-def _round(value: np.longdouble) -> float:
-    """Round to 12 digits: the last of the 16 would depend on the order of the additions."""
-    return float(f"{float(value):.12g}")
+def _round(value: np.longdouble, scale: np.longdouble) -> float:
+    """Round to 12 digits of `scale`: the last of the 16 would depend on the order of the additions.
+
+    The scale of a mean is no less than the deviation: one of 1e-17 is what is left of 0.
+    """
+    # Rounded as well, or a scale of nearly 1 would have now twelve decimals and now eleven.
+    size = float(f"{float(scale):.12g}")
+    if not size or not math.isfinite(size):
+        return float(value)
+    return round(float(value), 11 - math.floor(math.log10(size))) + 0.0

@@ -41,7 +41,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
         missing: number of records whose field is missing.
         missing_markers: spellings, besides the empty field, that stand for a missing value here.
         minimum, maximum: of the present values; text for timestamp and text columns, of which
-            the first 256 characters count. None where no value is present.
+            the first 256 characters count. None where no value is present. If texts come late in
+            a column of numbers, they are exact if `distinct` is.
         mean, variance: of the present values of integer and number columns (the variance is that
             of the population, divided by n); None for other types.
         distinct: number of different present values.

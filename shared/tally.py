@@ -61,12 +61,13 @@ class Tally:
         """Lay together what was added; return the different values, (V,), and their counts."""
         if len(self._parts) > 1:
             values, counts = zip(*self._parts, strict=True)
-            self._parts = [_lay_together(values, np.concatenate(counts))]
+            self._parts = [lay_together(values, np.concatenate(counts))]
         self._settled = len(self._parts[0][1]) if self._parts else 0
         return self._parts[0]
 
 
-def _lay_together(parts: tuple[Values, ...], counts: Counts) -> tuple[Values, Counts]:
+def lay_together(parts: tuple[Values, ...], counts: Counts) -> tuple[Values, Counts]:
+    """Return the different values of some arrays, (V,), and the sums of their counts, (V,)."""
     if isinstance(parts[0], pa.Array):
         coded = pa.concat_arrays(parts).dictionary_encode()
         values, index = coded.dictionary, coded.indices.to_numpy()

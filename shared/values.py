@@ -5,9 +5,10 @@ Everything here works on Arrow arrays of text, one item a record (shape `(R,)`, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +108,7 @@ class Parsed:
         text: (R,) with null for the empty fields.
         numbers: (N,) the N present values, in order, of an integer (int64), number (float64), or
             timestamp column (int64, microseconds since 1970). None for other types.
+        respelled: whether the texts cannot be told from the numbers: 1.50, -0, or 5 behind a blank.
     """
 
     type: ColumnType
@@ -115,6 +117,7 @@ class Parsed:
     markers: dict[str, int]
     text: pa.StringArray
     numbers: npt.NDArray[Any] | None = None
+    respelled: bool = False
 
 
 def parse_column(text: pa.StringArray) -> Parsed:
@@ -133,11 +136,17 @@ def parse_column(text: pa.StringArray) -> Parsed:
             text.buffers()[2],
             pa.py_buffer(np.packbits(filled, bitorder="little")),
         )
-    type_, markers, numbers = ColumnType.EMPTY, dict[str, int](), None
+    found = _Found(ColumnType.EMPTY, {})
     if empty < len(text):
-        type_, markers, numbers = _parse_present(text)
+        found = _parse_present(text)
     return Parsed(
-        type=type_, rows=len(text), empty=empty, markers=markers, text=text, numbers=numbers
+        type=found.type,
+        rows=len(text),
+        empty=empty,
+        markers=found.markers,
+        text=text,
+        numbers=found.numbers,
+        respelled=found.respelled,
     )
 
 
@@ -149,25 +158,35 @@ def _is_word(field: str | None) -> bool:
     return field[0] not in "+-.0123456789" and field[:3].lower() not in ("inf", "nan")
 
 
-_Found = tuple[ColumnType, dict[str, int], npt.NDArray[Any] | None]
+class _Found(NamedTuple):
+    """What fields were found to be; see `Parsed`."""
+
+    type: ColumnType
+    markers: dict[str, int]
+    numbers: npt.NDArray[Any] | None = None
+    respelled: bool = False
 
 
 def _parse_present(text: pa.StringArray) -> _Found:
-    """Return type, markers and numbers of fields of which at least one is not null."""
+    """Look at fields of which at least one is not null."""
     # Where one of the first few is a word, all are text.
     if any(map(_is_word, text.slice(0, _FEW).to_pylist())):
-        return ColumnType.TEXT, {}, None
+        return _Found(ColumnType.TEXT, {})
     if (found := _parse_numbers(text)) is not None:
         return found
     # Now the costlier look: are there only missing-value markers or blanks in the way?
     marked = pc.is_in(text, value_set=pa.array(MISSING_MARKERS))
-    rest = pc.utf8_trim_whitespace(pc.if_else(marked, pa.scalar(None, pa.string()), text))
+    unmarked = pc.if_else(marked, pa.scalar(None, pa.string()), text)
+    rest = pc.utf8_trim_whitespace(unmarked)
     markers = _count(text.filter(marked))
     if rest.null_count == len(rest):
-        return ColumnType.EMPTY, markers, None
+        return _Found(ColumnType.EMPTY, markers)
     if (found := _parse_numbers(rest)) is not None:
-        return found[0], markers, found[2]
-    return ColumnType.TEXT, {}, None
+        # Arrow takes other spellings of NaN, too, and those with blanks around them.
+        markers = dict(Counter(markers) + Counter(found.markers))
+        respelled = found.respelled or not rest.equals(unmarked)
+        return found._replace(markers=markers, respelled=respelled)
+    return _Found(ColumnType.TEXT, {})
 
 
 def _parse_numbers(text: pa.StringArray) -> _Found | None:
@@ -179,8 +198,12 @@ def _parse_numbers(text: pa.StringArray) -> _Found | None:
             values = pc.cast(text, arrow_type)
         except pa.ArrowInvalid:
             continue
-        if type_ is not ColumnType.TIMESTAMP and _has_leading_zeros(text):
-            return None
+        respelled = type_ is not ColumnType.INTEGER
+        if type_ is not ColumnType.TIMESTAMP:
+            leading, negative = _look_at_zeros(text)
+            if leading:
+                return None
+            respelled |= negative
         if type_ is ColumnType.TIMESTAMP:
             values = values.cast(pa.int64())
         numbers = values.drop_null().to_numpy(zero_copy_only=False)
@@ -188,16 +211,19 @@ def _parse_numbers(text: pa.StringArray) -> _Found | None:
             present = text.drop_null()
             markers = _count(present.filter(pa.array(~finite)))
             if not finite.any():
-                return ColumnType.EMPTY, markers, None
+                return _Found(ColumnType.EMPTY, markers)
             # What is left may all be integers.
             rest = _parse_numbers(present.filter(pa.array(finite)))
-            return (rest[0], markers, rest[2]) if rest else None
-        return type_, {}, numbers
+            return rest._replace(markers=markers) if rest else None
+        return _Found(type_, {}, numbers, respelled)
     return None
 
 
-def _has_leading_zeros(text: pa.StringArray) -> bool:
-    """Tell whether any field is spelled like 0012, -07.5 or 0x1f: digits, but no plain number."""
+def _look_at_zeros(text: pa.StringArray) -> tuple[bool, bool]:
+    """Tell whether any field is like 0012, -07.5 or 0x1f, no plain number, and whether one is -0.
+
+    The second only if no field is like the first.
+    """
     offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
     data = np.frombuffer(text.buffers()[2], np.uint8)
     starts, ends = offsets[:-1], offsets[1:]
@@ -205,12 +231,15 @@ def _has_leading_zeros(text: pa.StringArray) -> bool:
     first = data.take(starts, mode="clip")
     zero = np.flatnonzero(first == ord("0"))
     behind, stop = starts[zero] + 1, ends[zero]
+    negative = False
     if len(minus := np.flatnonzero(first == ord("-"))):
         minus = minus[data.take(starts[minus] + 1, mode="clip") == ord("0")]
+        negative = bool((starts[minus] + 2 == ends[minus]).any())
         behind = np.concatenate([behind, starts[minus] + 2])
         stop = np.concatenate([stop, ends[minus]])
     digit = data[behind[behind < stop]]
-    return bool(((digit >= ord("0")) & (digit <= ord("9")) | (digit | 32 == ord("x"))).any())
+    leading = (digit >= ord("0")) & (digit <= ord("9")) | (digit | 32 == ord("x"))
+    return bool(leading.any()), negative
 
 
 def _count(text: pa.StringArray) -> dict[str, int]:

@@ -391,6 +391,46 @@ def test_the_profile_does_not_depend_on_the_blocks(tmp_path: Path, block_bytes: 
     assert '"minimum": 0.0' in json.dumps(mixed_)
 
 
+@pytest.mark.parametrize("block_bytes", [100, 8 << 20])
+def test_late_texts_and_late_fractions_are_counted_as_in_one_block(
+    tmp_path: Path, block_bytes: int
+) -> None:
+    late = [str(n) for n in range(5, 105)] + ["x"]
+    large = [str(2**60 + n % 2) for n in range(100)] + ["0.5"]
+    times = ["2025-04-01"] * 100 + ["1e999"]
+    centred = [f"{(n - 50) / 7:.6f}" for n in range(101)]
+    rows = zip(late, large, times, centred, strict=True)
+    write(tmp_path, "late,large,times,centred\n" + "".join(",".join(row) + "\n" for row in rows))
+    sharder("split", "drop.csv", "--out", ".", "--block-bytes", block_bytes, cwd=tmp_path)
+    found = json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout)
+    late_, large_, times_, centred_ = found
+    assert (late_["minimum"], late_["maximum"], late_["distinct"]) == ("10", "x", 101)
+    assert large_["top"] == [["1.152921504606847e+18", 100], ["0.5", 1]]
+    assert (large_["type"], large_["distinct"], large_["distinct_exact"]) == ("number", 2, True)
+    assert (times_["type"], times_["missing"]) == ("text", 0)
+    assert centred_["mean"] == 0
+
+
+@pytest.mark.parametrize(("block_bytes", "is_exact"), [(100, False), (8 << 20, True)])
+@pytest.mark.parametrize("spelling", ["-0", " 5"])
+def test_texts_counted_as_integers_are_exact_only_if_their_spelling_is_known(
+    tmp_path: Path, spelling: str, block_bytes: int, is_exact: bool
+) -> None:
+    write(tmp_path, "a,b\n" + f"{spelling},b\n" * 100 + "x,b\n")
+    sharder("split", "drop.csv", "--out", ".", "--block-bytes", block_bytes, cwd=tmp_path)
+    column = json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout)[0]
+    assert (column["distinct"], column["distinct_exact"]) == (2, is_exact)
+    assert ([spelling, 100] in column["top"]) == column["top_exact"] == is_exact
+
+
+def test_a_spelling_of_nan_beside_another_marker_is_missing_too(tmp_path: Path) -> None:
+    write(tmp_path, "id,power\n1,5\n2,NAN\n3,nan\n4, nan\n5,1e999\n6,\n7,7\n")
+    sharder("split", "drop.csv", "--out", ".", cwd=tmp_path)
+    power = json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout)[1]
+    assert (power["type"], power["missing"], power["distinct"]) == ("integer", 5, 2)
+    assert power["missing_markers"] == ["1e999", "NAN", "nan"]
+
+
 def test_verify_looks_at_the_rejected_records(tmp_path: Path) -> None:
     write(tmp_path, "a,b\n" + "1,2\n" * 500 + "3\n")
     sharder("split", "drop.csv", "--out", ".", cwd=tmp_path)
