@@ -289,7 +289,7 @@ def test_the_error_of_a_shard_is_kept_for_who_called_fit(tmp_path: Path) -> None
         ({"shuffle_window": 0}, "shuffle_window: expected 1 or more, found 0"),
         ({"batch_size": 0}, "batch_size: expected 1 or more, found 0"),
         ({"workers": -1}, "workers: expected 0 or more, found -1"),
-        ({"side": "test"}, "side: expected train or validate, found 'test'"),
+        ({"side": "all"}, "side: expected train or validate or test, found 'all'"),
     ],
 )
 def test_arguments_that_cannot_be_meant_are_refused(

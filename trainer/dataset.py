@@ -122,9 +122,12 @@ def _manifest_shards(path: Path, manifest: Manifest, side: Side) -> tuple[Shard,
 
 def _open_bare(path: Path, say: Callable[[str], None]) -> Dataset:
     """Open a directory of shards without a manifest: count and profile its records."""
-    shards = {Side.TRAIN: _bare_shards(path, Side.TRAIN), Side.VALIDATE: ()}
-    if shard_dir(path, Side.VALIDATE).is_dir():
-        shards[Side.VALIDATE] = _bare_shards(path, Side.VALIDATE)
+    shards = {
+        side: _bare_shards(path, side)
+        if side is Side.TRAIN or shard_dir(path, side).is_dir()
+        else ()
+        for side in Side
+    }
     say(f"{path}: has no manifest, so all shards are read first, for types and statistics")
     header = read_header(Path(shards[Side.TRAIN][0].path))
     if len(set(header)) < len(header):

@@ -88,7 +88,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         Args:
             dataset: its directory, or what `open_dataset` gave.
             label: name of the column to predict; the features are then derived from the profile.
-            side: "train" or "validate".
+            side: "train", "validate" or "test".
             spec: features and label, instead of `label`.
             batch_size: records in a batch; None takes as many as a shard has.
             workers: number of processes that read shards; 0 reads in this one.
