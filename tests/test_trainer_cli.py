@@ -368,6 +368,7 @@ def test_a_later_run_reads_the_cache_and_learns_the_same(home: Path) -> None:
     (line,) = trainer("cache", "ls", "cached/log", cwd=home).stdout.splitlines()
     assert re.match(r"train +600 records +10 features +0\.0 MB  used 20", line)
     assert str(home / "cached" / ".log.cache") in line
+    assert line in trainer("cache", "ls", ".", cwd=home / "cached/log").stdout
     done = trainer("cache", "clear", "cached/log", cwd=home)
     assert (done.stdout, done.stderr) == ("", "removed 1, 0.0 MB\n")
     assert [path.name for path in (home / "cached").iterdir()] == ["log"]
@@ -382,5 +383,8 @@ def test_clearing_a_directory_removes_caches_and_nothing_else(home: Path) -> Non
     assert [path.name for path in (home / "place").iterdir()] == ["log.partial"]
     assert (home / "place" / "log.partial" / "thesis.txt").exists()
 
+    (home / "place" / ".log.cache").write_text("no directory")
+    message = failure("cache", "clear", "place/log", cwd=home)
+    assert message == f"trainer: error: {home}/place/.log.cache: found Not a directory"
     message = failure("cache", "ls", "nowhere", cwd=home)
     assert "nowhere: expected a dataset, or a directory of caches, found no such" in message

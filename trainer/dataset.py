@@ -77,8 +77,6 @@ def open_dataset(
         ContractError: shards are missing, or are not those of the manifest.
     """
     path = Path(path)
-    if not path.name:  # "." has no name that a suffix could be added to
-        path = path.resolve()
     manifest = load_manifest(path)
     if manifest is None:
         return _open_bare(path, say)
