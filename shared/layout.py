@@ -54,7 +54,9 @@ def shard_number(name: str) -> int | None:
 
 def side_root(dataset: Path, side: Side) -> Path:
     """Return the directory of one side of a dataset; they lie beside each other."""
-    return dataset.with_name(dataset.name + side.suffix)
+    if dataset.name in ("", ".."):  # "." and ".." have no name that a suffix could be added to
+        dataset = dataset.resolve()
+    return dataset.parent / (dataset.name + side.suffix)
 
 
 def shard_dir(dataset: Path, side: Side) -> Path:

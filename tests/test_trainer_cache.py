@@ -297,6 +297,36 @@ def test_the_cache_that_was_used_longest_ago_makes_room(dataset: Path) -> None:
     assert not oldest.exists()
 
 
+def test_the_sides_of_a_run_share_the_room(dataset: Path) -> None:
+    said: list[str] = []
+    place = dataset.with_name(".log.cache")
+    both = {"shuffle_window": 1, "cache": place, "cache_bytes": 920 + 199}
+    train = open_sequence(dataset, said, **both)
+    train[0]
+    validate = open_sequence(dataset, said, side="validate", **both)
+    epoch_of(validate)
+    epoch_of(train)
+    validate.close()
+    train.close()
+    (line,) = said
+    assert line.startswith("no cache of the validate side: ")
+    assert line.endswith("as --cache-bytes says, 0.00 GB of it for what is being written")
+    assert [path.name[:6] for path in caches(dataset)] == ["train-"]
+
+
+def test_a_place_that_cannot_be_looked_at_is_told(dataset: Path) -> None:
+    expected = epoch_of(open_sequence(dataset, cache="off"))
+    said: list[str] = []
+    assert same(epoch_of(open_sequence(dataset, said, cache="x" * 300)), expected)
+    assert said == [f"no cache of the train side: {'x' * 300}: File name too long"]
+
+
+def test_a_user_needs_no_home(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "~")  # as it is found where the system does not know the user
+    assert fill(dataset).name.startswith("train-")
+
+
 def test_where_the_disk_is_full_the_run_goes_on_from_the_shards(dataset: Path) -> None:
     expected = epoch_of(open_sequence(dataset, cache="off"))
     said: list[str] = []

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support import csv_bytes, write_dataset
+from support import csv_bytes, write_dataset, write_shards
+
+from shared.layout import Side
 
 TRAINER = str(Path(sys.executable).with_name("trainer"))
 HEADER = ["player", "at", "class", "power", "comment", "clear"]
@@ -149,6 +151,22 @@ def test_evaluate_gives_the_metrics_of_the_best_epoch(home: Path) -> None:
     assert found["auc"] == pytest.approx(kept["val_auc"], abs=0.01)  # Keras has 200 thresholds
     assert found["accuracy"] == pytest.approx(kept["val_accuracy"])
     assert found["log_loss"] == pytest.approx(kept["val_loss"], rel=1e-4)
+
+
+def test_shards_of_another_tool_are_trained_on_and_their_test_side_evaluated(home: Path) -> None:
+    records = records_of(900, seed=2)
+    dataset = write_dataset(home / "bare/log", HEADER, records[:600], validate=records[600:800])
+    (dataset / "manifest.json").unlink()
+    message = failure("evaluate", "runs/log", "bare/log", "--side", "test", cwd=home)
+    assert message == "trainer: error: bare/log: expected test records, found none"
+
+    write_shards(dataset, Side.TEST, HEADER, records[800:])
+    fit("bare/log", cwd=home, out="runs/bare")
+    run = json.loads((home / "runs/bare/run.json").read_text())
+    assert (run["records"], run["validation_records"], run["shards"]) == (600, 200, 2)
+    for side, count in (("train", 600), ("validate", 200), ("test", 100)):
+        done = trainer("evaluate", "runs/bare", "bare/log", "--side", side, "--json", cwd=home)
+        assert json.loads(done.stdout)["records"] == count
 
 
 def test_predict_gives_a_row_for_each_record_in_order(home: Path) -> None:
@@ -350,6 +368,7 @@ def test_a_later_run_reads_the_cache_and_learns_the_same(home: Path) -> None:
     (line,) = trainer("cache", "ls", "cached/log", cwd=home).stdout.splitlines()
     assert re.match(r"train +600 records +10 features +0\.0 MB  used 20", line)
     assert str(home / "cached" / ".log.cache") in line
+    assert line in trainer("cache", "ls", ".", cwd=home / "cached/log").stdout
     done = trainer("cache", "clear", "cached/log", cwd=home)
     assert (done.stdout, done.stderr) == ("", "removed 1, 0.0 MB\n")
     assert [path.name for path in (home / "cached").iterdir()] == ["log"]
@@ -364,5 +383,8 @@ def test_clearing_a_directory_removes_caches_and_nothing_else(home: Path) -> Non
     assert [path.name for path in (home / "place").iterdir()] == ["log.partial"]
     assert (home / "place" / "log.partial" / "thesis.txt").exists()
 
+    (home / "place" / ".log.cache").write_text("no directory")
+    message = failure("cache", "clear", "place/log", cwd=home)
+    assert message == f"trainer: error: {home}/place/.log.cache: found Not a directory"
     message = failure("cache", "ls", "nowhere", cwd=home)
     assert "nowhere: expected a dataset, or a directory of caches, found no such" in message

@@ -75,6 +75,8 @@ def test_a_dataset_can_be_the_current_directory(
     monkeypatch.chdir(dataset)
 
     assert open_dataset(".").count(Side.VALIDATE) == 5
+    monkeypatch.chdir(dataset / "splited")
+    assert open_dataset("..").count(Side.VALIDATE) == 5
 
 
 def broken(dataset: Path) -> str:

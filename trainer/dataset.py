@@ -77,8 +77,6 @@ def open_dataset(
         ContractError: shards are missing, or are not those of the manifest.
     """
     path = Path(path)
-    if not path.name:  # "." has no name that a suffix could be added to
-        path = path.resolve()
     manifest = load_manifest(path)
     if manifest is None:
         return _open_bare(path, say)
@@ -122,9 +120,12 @@ def _manifest_shards(path: Path, manifest: Manifest, side: Side) -> tuple[Shard,
 
 def _open_bare(path: Path, say: Callable[[str], None]) -> Dataset:
     """Open a directory of shards without a manifest: count and profile its records."""
-    shards = {Side.TRAIN: _bare_shards(path, Side.TRAIN), Side.VALIDATE: ()}
-    if shard_dir(path, Side.VALIDATE).is_dir():
-        shards[Side.VALIDATE] = _bare_shards(path, Side.VALIDATE)
+    shards = {
+        side: _bare_shards(path, side)
+        if side is Side.TRAIN or shard_dir(path, side).is_dir()
+        else ()
+        for side in Side
+    }
     say(f"{path}: has no manifest, so all shards are read first, for types and statistics")
     header = read_header(Path(shards[Side.TRAIN][0].path))
     if len(set(header)) < len(header):

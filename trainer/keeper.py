@@ -17,7 +17,7 @@ from trainer.cache import CONTENTS_NAME, Cache, array_shapes, cache_name
 from trainer.encode import Batch
 from trainer.features import FeatureSpec
 from trainer.shard import Shard
-from trainer.store import make_room, places
+from trainer.store import is_there, make_room, places
 from trainer.writer import CacheWriter
 
 
@@ -76,7 +76,7 @@ class Keeper:
             return
         for place in self._places:
             path = place / self._name
-            if path in self._distrusted or not path.exists():
+            if path in self._distrusted or not is_there(path):
                 continue
             try:
                 self._cache = Cache(path, self._shards, self._spec)

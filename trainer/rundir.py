@@ -53,7 +53,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         inputs: name of the input of `model.keras` for each column.
         records: number of training records.
         validation_records: number of validation records.
-        shards: number of shards of both sides.
+        shards: number of shards of these two sides.
         epochs: number of epochs that were trained.
         best_epoch: the one whose weights were kept, from 1.
         metrics: of that epoch, as Keras gives them; `val_` marks the validation side.

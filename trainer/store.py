@@ -66,17 +66,26 @@ def places(cache: str | os.PathLike[str], dataset: Path) -> list[Path]:
         cache: "auto", or a directory.
         dataset: directory of the dataset.
     """
-    return [_beside(dataset), _user_place()] if cache == "auto" else [Path(cache)]
+    return [_beside(dataset), *_user_places()] if cache == "auto" else [Path(cache)]
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is something that may be looked at; `Path.exists` can also fail."""
+    return os.access(path, os.F_OK)
 
 
 def _beside(dataset: Path) -> Path:
     dataset = dataset.resolve()
-    return dataset.with_name(f".{dataset.name}.cache")
+    return dataset.parent / f".{dataset.name}.cache"
 
 
-def _user_place() -> Path:
+def _user_places() -> list[Path]:
+    """Return the user's cache directory; none for a user without a home, as in a container."""
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path("~/.cache").expanduser()) / "shardfit"
+    try:
+        return [(Path(home) if home else Path("~/.cache").expanduser()) / "shardfit"]
+    except RuntimeError:
+        return []
 
 
 def find_caches(path: Path) -> list[Entry]:
@@ -84,12 +93,18 @@ def find_caches(path: Path) -> list[Entry]:
 
     Raises:
         ConfigError: it is neither.
+        TargetError: it cannot be read.
     """
-    if shard_dir(path, Side.TRAIN).is_dir() or _beside(path).is_dir():
+    if is_there(shard_dir(path, Side.TRAIN)) or is_there(_beside(path)):
         dataset = spell_path(path.resolve())
-        of_user = [e for e in _list_caches(_user_place()) if e.contents.dataset == dataset]
+        of_user = [
+            entry
+            for place in _user_places()
+            for entry in _list_caches(place)
+            if entry.contents.dataset == dataset
+        ]
         return _list_caches(_beside(path)) + of_user
-    if path.is_dir():
+    if is_there(path) and path.is_dir():
         return _list_caches(path)
     raise ConfigError(
         path, expected="a dataset, or a directory of caches", found="no such directory"
@@ -119,12 +134,19 @@ def clear_caches(path: Path) -> list[Entry]:
 
 
 def _list_caches(place: Path) -> list[Entry]:
-    """Return the caches in a directory, the one that was used last first."""
-    return sorted(_entries(place), key=lambda entry: -entry.used_s)
+    """Return the caches in a directory, the one that was used last first.
+
+    Raises:
+        TargetError: it cannot be read.
+    """
+    try:
+        return sorted(_entries(place), key=lambda entry: -entry.used_s)
+    except OSError as error:
+        raise TargetError(place, found=error.strerror or str(error)) from None
 
 
 def _entries(place: Path) -> Iterator[Entry]:
-    for path in place.iterdir() if place.is_dir() else ():
+    for path in place.iterdir() if is_there(place) else ():
         file = path / CONTENTS_NAME
         # One that is damaged, or was removed just now, is none.
         with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -163,17 +185,33 @@ def make_room(
             entry.remove()
         else:
             kept.append(entry)
+    claimed_bytes, unwritten_bytes = _count_partials(place)
     held_bytes = sum(entry.bytes for entry in kept)
-    room_bytes = held_bytes + shutil.disk_usage(place).free - FREE_BYTES
+    room_bytes = held_bytes + shutil.disk_usage(place).free - FREE_BYTES - unwritten_bytes
     reason = f"{_gb(max(room_bytes, 0))} on this disk, with {_gb(FREE_BYTES)} left free"
-    if most_bytes is not None and most_bytes < room_bytes:
-        room_bytes, reason = most_bytes, f"{_gb(most_bytes)}, as --cache-bytes says"
+    if most_bytes is not None and most_bytes - claimed_bytes < room_bytes:
+        room_bytes, reason = most_bytes - claimed_bytes, f"{_gb(most_bytes)}, as --cache-bytes says"
+        if claimed_bytes:
+            reason += f", {_gb(claimed_bytes)} of it for what is being written"
     if needed_bytes > room_bytes:
         raise TargetError(place, expected=f"room for {_gb(needed_bytes)}", found=reason)
     while kept and held_bytes + needed_bytes > room_bytes:
         oldest = kept.pop()
         oldest.remove()
         held_bytes -= oldest.bytes
+
+
+def _count_partials(place: Path) -> tuple[int, int]:
+    """Return how large the caches that are being written will be, and how much they lack of it."""
+    claimed_bytes = unwritten_bytes = 0
+    for file in place.glob(f"*{PARTIAL_SUFFIX}/*.npy"):
+        if not _NAME.fullmatch(file.parent.stem):
+            continue
+        with contextlib.suppress(OSError):  # its cache was completed just now
+            found = file.stat()
+            claimed_bytes += found.st_size
+            unwritten_bytes += max(0, found.st_size - 512 * found.st_blocks)
+    return claimed_bytes, unwritten_bytes
 
 
 def _sweep(place: Path) -> None:

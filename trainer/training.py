@@ -96,7 +96,7 @@ def train(
         inputs=exported_names(core, spec),
         records=records,
         validation_records=validation_records,
-        shards=sum(len(shards) for shards in dataset.shards.values()),
+        shards=sum(len(dataset.shards[side]) for side in (Side.TRAIN, Side.VALIDATE)),
         epochs=progress.epoch,
         best_epoch=progress.best + 1,
         metrics=progress.rows[progress.best].metrics,
