@@ -13,7 +13,8 @@ import pyarrow as pa
 from sharder.assign import REJECTED
 from sharder.inspect import Block, cut
 from sharder.lines import Positions
-from shared.profile import BlockProfile, Profile, profile_block
+from shared.block_profile import BlockProfile, profile_block
+from shared.profile import Profile
 from shared.snapshot import unpack
 from shared.values import read_text
 

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from sharder.split import SplitResult
 from sharder.verify import Verified
-from shared.distinct import Limits
 from shared.layout import REJECTED_NAME, Side
 from shared.manifest import Manifest
 from shared.schema import Column
+from shared.sketch import Limits
 
 # Values longer than this are cut in tables.
 _SHOWN_CHARACTERS = 24

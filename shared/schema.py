@@ -47,7 +47,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
             of the population, divided by n); None for other types.
         distinct: number of different present values.
         distinct_exact: whether `distinct` was counted; if not, it is an estimate with a standard
-            error of 1.6 %; of a table with more than 512 columns, more (`shared.distinct`).
+            error of 1.6 %; of a table with more than 512 columns, more (`shared.sketch`).
         top: the most frequent values, most frequent first, ties in the order of the text.
             Holds all of them where there are few (`top_is_complete`).
         top_exact: whether the counts in `top` were counted; if not, they are lower bounds.

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import xxhash
 
+from shared.block_profile import profile_block
 from shared.layout import Side, shard_dir, shard_name
 from shared.manifest import Manifest, Shards, Source, Split, save_manifest
-from shared.profile import Profile, profile_block
+from shared.profile import Profile
 from shared.values import read_text
 
 Records = Sequence[Sequence[str]]

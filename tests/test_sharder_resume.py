@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from splitting import SHARDER, failure, sharder, tree, write
 
-from shared.profile import Profile, profile_block
+from shared.block_profile import profile_block
+from shared.profile import Profile
 from shared.snapshot import pack, unpack
 from shared.values import read_text
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from support import csv_bytes
 
+from shared.block_profile import profile_block
 from shared.errors import ConfigError
-from shared.profile import Profile, profile_block
+from shared.profile import Profile
 from shared.schema import Column
 from shared.values import read_text
 from trainer.features import (

@@ -11,10 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import xxhash
 
+from shared.block_profile import profile_block
 from shared.errors import ContractError
 from shared.layout import Side, list_shards, shard_dir
 from shared.manifest import Manifest, load_manifest
-from shared.profile import Profile, profile_block
+from shared.profile import Profile
 from shared.schema import Column
 from shared.values import read_text
 from trainer.read import read_header
