@@ -25,6 +25,7 @@ from sharder.source import Source
 from shared.durable import publish
 from shared.errors import TargetError
 from shared.layout import shard_dir, shard_name, shard_number
+from shared.manifest import spell_path
 from shared.snapshot import pack, unpack
 
 FORMAT = 1
@@ -121,7 +122,7 @@ def _describe_source(source: Source) -> SourceState:
     end_bytes = min(_END_BYTES, size)
     ends = origin.read(0, end_bytes) + origin.read(size - end_bytes, end_bytes)
     return SourceState(
-        os.fsencode(origin.name).decode("utf-8", "backslashreplace"),
+        spell_path(origin.name),
         size,
         origin.version,
         xxhash.xxh3_128_hexdigest(ends),

@@ -17,6 +17,7 @@ from sharder.dialect import Dialect
 from sharder.encoding import Encoding, Text
 from sharder.lines import CHUNK_BYTES, CR, Positions, find, line_ends
 from sharder.scan import Scan, structural_quotes
+from shared.manifest import spell_path
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Rejected:
     """A record that is kept aside, and why.
 
     Attributes:
-        source: the file it is from.
+        source: the file it is from, as `spell_path` spells it.
         record, line: its number and that of its first line in the source, from 1.
         offset: of its first byte in the source.
         reason: what is wrong with it.
@@ -115,7 +116,7 @@ def inspect(
     for record, reason in reasons.items():
         number, line, offset = where(record)
         raw = encoding.source_bytes(data[starts[record] : ends[record]])
-        rejected.append(Rejected(source, number + 1, line + 1, offset, reason, raw))
+        rejected.append(Rejected(spell_path(source), number + 1, line + 1, offset, reason, raw))
     good = np.ones(len(starts), bool)
     good[list(reasons)] = False
     plain = scan.dialect.to_plain(text.data, text.starts, text.ends, good)

@@ -51,10 +51,10 @@ def home(undisturbed: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(home: Path, *, checkpoints: int = 1) -> subprocess.Popen[bytes]:
+def start(home: Path, *, checkpoints: int = 1, source: str = "drop.csv") -> subprocess.Popen[bytes]:
     """Start a run, and wait until it has written so many checkpoints."""
     process = subprocess.Popen(
-        [SHARDER, "split", "drop.csv", *OPTIONS], cwd=home, stderr=subprocess.PIPE
+        [SHARDER, "split", source, *OPTIONS], cwd=home, stderr=subprocess.PIPE
     )
     seen: set[int] = set()
     deadline = time.monotonic() + 60
@@ -85,6 +85,17 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(home: Path, undistur
     assert tree(home / "data") == tree(undisturbed / "data")
     assert "24 rejected" in done.stderr
     sharder("verify", "data/log_quest", cwd=home)
+
+
+def test_a_source_whose_name_is_no_utf8_is_gone_on_with(home: Path, undisturbed: Path) -> None:
+    name = os.fsdecode(b"\xff.csv")
+    (home / "drop.csv").rename(home / name)
+    end(start(home, source=name), signal.SIGKILL)
+    done = sharder("split", name, *OPTIONS, cwd=home)
+    assert "going on at " in done.stderr
+    rejected = (home / "data/log_quest/rejected/reasons.csv").read_text()
+    expected = (undisturbed / "data/log_quest/rejected/reasons.csv").read_text()
+    assert rejected == expected.replace("drop.csv", "\\xff.csv")
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_so(home: Path, undisturbed: Path) -> None:
