@@ -83,11 +83,13 @@ class SplitConfig:
             raise ConfigError(
                 "--quote-char", expected="another one than the delimiter", found=self.delimiter
             )
+        if any("\udc80" <= char <= "\udcff" for name in self.columns for char in name):
+            raise ConfigError("--columns", expected="names in UTF-8", found="bytes that are none")
         if len(set(self.columns)) != len(self.columns):
             raise ConfigError(
                 "--columns", expected="different names", found=", ".join(self.columns)
             )
-        is_plain = self.name.isprintable() and Path(self.name).name == self.name
+        is_plain = self.name.isprintable() and Path(self.name).name == self.name != ""
         is_side = self.name.endswith((Side.VALIDATE.suffix, Side.TEST.suffix))
         if not is_plain or self.name.startswith(".") or is_side:
             raise ConfigError(

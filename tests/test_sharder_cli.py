@@ -303,9 +303,16 @@ def test_help_answers_without_loading_dask(tmp_path: Path) -> None:
 
 def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
     assert "--out" in sharder("split", SAMPLE, cwd=tmp_path, status=2).stderr
-    for option, value in (("--rows-per-shard", 0), ("--name", ".."), ("--name", "a_validate")):
+    for option, value in (("--rows-per-shard", 0), ("--name", ".."), ("--name", ""),
+                          ("--name", "a_validate")):  # fmt: skip
         done = sharder("split", SAMPLE, "--out", "x", option, value, cwd=tmp_path, status=2)
         assert f"{option}: expected " in done.stderr
+
+
+@pytest.mark.parametrize("names", [b"a\nb", b"a,\xff"])
+def test_names_of_columns_that_cannot_be_are_wrong_usage(tmp_path: Path, names: bytes) -> None:
+    options = ("--out", "x", "--no-header", "--columns", os.fsdecode(names))
+    assert "--columns: " in sharder("split", SAMPLE, *options, cwd=tmp_path, status=2).stderr
 
 
 def test_overwrite_replaces_nothing_that_is_no_dataset(tmp_path: Path) -> None:
