@@ -49,6 +49,7 @@ class Block:
         starts, ends: (R,) where each record lies in `data`, line end included.
         sides: (R,) index into `SIDES`, or `REJECTED`.
         rejected: the rejected records, in order.
+        text_bytes: size of the records, blank lines too, in the text of the source.
     """
 
     data: bytes
@@ -56,6 +57,7 @@ class Block:
     ends: Positions
     sides: npt.NDArray[np.uint8]
     rejected: tuple[Rejected, ...]
+    text_bytes: int
 
 
 def inspect(
@@ -126,7 +128,7 @@ def inspect(
     sides = np.full(len(starts), REJECTED, np.uint8)
     numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
     sides[good] = assign_sides(config.split, numbers[good], groups)
-    return Block(*plain, sides, tuple(rejected))
+    return Block(*plain, sides, tuple(rejected), len(data))
 
 
 def _read_column(

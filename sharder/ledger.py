@@ -75,7 +75,7 @@ class Ledger:
         """
         self.records += len(block.starts)
         if self.bytes_left is not None:
-            self.bytes_left -= len(block.data)
+            self.bytes_left -= block.text_bytes
         if block.rejected:
             self.rejected += len(block.rejected)
             self.shown += block.rejected[: _SHOWN - len(self.shown)]
