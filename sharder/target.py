@@ -154,7 +154,7 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
 
 def _check_replaceable(root: Path, *, overwrite: bool) -> None:
     """Refuse a target that is taken; with `overwrite` only if it is no side of a dataset."""
-    if not root.exists():
+    if not os.path.lexists(root):  # a link to nowhere is in the way, too
         return
     if not overwrite:
         raise TargetError(

@@ -309,6 +309,16 @@ def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
         assert f"{option}: expected " in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--profile", "--overwrite"])
+def test_a_link_to_nowhere_is_refused_before_the_work(tmp_path: Path, option: str) -> None:
+    write(tmp_path, "a\n1\n2\n")
+    (tmp_path / "log_quest").symlink_to("nowhere")
+    message = failure("split", "drop.csv", "--out", ".", option, cwd=tmp_path)
+    assert "log_quest: expected " in message
+    assert "give another --name or --out" in message
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drop.csv", "log_quest"]
+
+
 @pytest.mark.parametrize("names", [b"a\nb", b"a,\xff"])
 def test_names_of_columns_that_cannot_be_are_wrong_usage(tmp_path: Path, names: bytes) -> None:
     options = ("--out", "x", "--no-header", "--columns", os.fsdecode(names))
