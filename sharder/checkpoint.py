@@ -157,7 +157,9 @@ def rewind(dataset: Path, checkpoint: Checkpoint) -> str:
     """Remove what was written since a checkpoint; return what is missing of what it tells of."""
     for side, sizes in zip(SIDES, checkpoint.shards.sizes, strict=True):
         found = {}
-        with os.scandir(shard_dir(dataset, side)) as entries:
+        if not (directory := shard_dir(dataset, side)).is_dir():
+            return f"there is no directory of {side} shards"
+        with os.scandir(directory) as entries:
             for entry in entries:
                 number = shard_number(entry.name)
                 if number is None or number >= len(sizes):

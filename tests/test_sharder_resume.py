@@ -135,9 +135,14 @@ def remove_rejected(partial: Path) -> None:
     (partial / "log_quest/rejected/records.csv").unlink()
 
 
+def remove_side(partial: Path) -> None:
+    shutil.rmtree(partial / "log_quest_validate")
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
+        (remove_side, "there is no directory of validate shards"),
         (damage_checkpoint, "it has no checkpoint"),
         (truncate_shard, "train shard split_data_00003.csv is not whole"),
         (remove_rejected, "records.csv is not whole"),
