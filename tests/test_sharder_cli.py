@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from splitting import SAMPLE, SHARDER, failure, sharder, tree, write
+from splitting import SAMPLE, SHARDER, failure, sharder, shell, tree, write
 
 
 def test_the_only_line_on_stdout_is_the_dataset(tmp_path: Path) -> None:
@@ -307,6 +307,14 @@ def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
                           ("--name", "a_validate")):  # fmt: skip
         done = sharder("split", SAMPLE, "--out", "x", option, value, cwd=tmp_path, status=2)
         assert f"{option}: expected " in done.stderr
+
+
+def test_where_no_byte_can_be_written_nothing_is_left(tmp_path: Path) -> None:
+    write(tmp_path, "a\n1\n2\n")
+    done = shell("ulimit -f 0; sharder split drop.csv --out data", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("expected to write here, found File too large\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["drop.csv"]
 
 
 @pytest.mark.parametrize("option", ["--profile", "--overwrite"])
