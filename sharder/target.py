@@ -131,9 +131,9 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
         with _errors_named(partial), hold(partial):
             staged = Staging(partial, dataset)
             staged.restore()
+            for side in Side:
+                _check_replaceable(side_root(dataset, side), overwrite=overwrite)
             try:
-                for side in Side:
-                    _check_replaceable(side_root(dataset, side), overwrite=overwrite)
                 yield staged
                 staged.publish()
             except BaseException as error:

@@ -51,10 +51,12 @@ def home(undisturbed: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(home: Path, *, checkpoints: int = 1, source: str = "drop.csv") -> subprocess.Popen[bytes]:
+def start(
+    home: Path, *, checkpoints: int = 1, source: str = "drop.csv", options: tuple[str, ...] = ()
+) -> subprocess.Popen[bytes]:
     """Start a run, and wait until it has written so many checkpoints."""
     process = subprocess.Popen(
-        [SHARDER, "split", source, *OPTIONS], cwd=home, stderr=subprocess.PIPE
+        [SHARDER, "split", source, *OPTIONS, *options], cwd=home, stderr=subprocess.PIPE
     )
     seen: set[int] = set()
     deadline = time.monotonic() + 60
@@ -121,6 +123,16 @@ def test_other_options_begin_anew(home: Path) -> None:
     end(start(home), signal.SIGKILL)
     done = sharder("split", "drop.csv", *OPTIONS, "--seed", 7, cwd=home)
     assert "an unfinished run is not gone on with: --seed was 0, and is 7 now" in done.stderr
+
+
+def test_a_run_that_is_refused_does_not_promise_to_go_on(home: Path) -> None:
+    sharder("split", "drop.csv", *OPTIONS, cwd=home)
+    process = start(home, options=("--overwrite",))
+    end(process, signal.SIGKILL)
+    message = failure("split", "drop.csv", *OPTIONS, cwd=home)
+    assert message.endswith("give another --name or --out, or --overwrite to replace it\n")
+    done = sharder("split", "drop.csv", *OPTIONS, "--overwrite", cwd=home)
+    assert "going on at " in done.stderr
 
 
 def damage_checkpoint(partial: Path) -> None:
