@@ -25,6 +25,7 @@ from sharder.source import Source
 from shared.durable import publish, sync_file_system
 from shared.errors import TargetError
 from shared.layout import shard_dir, shard_name, shard_number
+from shared.manifest import spell_path
 from shared.snapshot import pack, unpack
 
 FORMAT = 1
@@ -121,7 +122,7 @@ def _describe_source(source: Source) -> SourceState:
     end_bytes = min(_END_BYTES, size)
     ends = origin.read(0, end_bytes) + origin.read(size - end_bytes, end_bytes)
     return SourceState(
-        os.fsencode(origin.name).decode("utf-8", "backslashreplace"),
+        spell_path(origin.name),
         size,
         origin.version,
         xxhash.xxh3_128_hexdigest(ends),
@@ -156,7 +157,9 @@ def rewind(dataset: Path, checkpoint: Checkpoint) -> str:
     """Remove what was written since a checkpoint; return what is missing of what it tells of."""
     for side, sizes in zip(SIDES, checkpoint.shards.sizes, strict=True):
         found = {}
-        with os.scandir(shard_dir(dataset, side)) as entries:
+        if not (directory := shard_dir(dataset, side)).is_dir():
+            return f"there is no directory of {side} shards"
+        with os.scandir(directory) as entries:
             for entry in entries:
                 number = shard_number(entry.name)
                 if number is None or number >= len(sizes):

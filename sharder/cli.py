@@ -110,6 +110,8 @@ def split(**options: Any) -> None:
     try:
         options["columns"] = tuple(next(csv.reader([names]), []))
         config = SplitConfig(**options)
+    except csv.Error as error:
+        raise click.UsageError(f"--columns: {error}") from None
     except ConfigError as error:
         raise click.UsageError(str(error)) from None
     _prepare()

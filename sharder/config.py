@@ -69,7 +69,9 @@ class SplitConfig:
             raise ConfigError("sources", expected="at least one CSV file", found="none")
         _check("--rows-per-shard", self.rows_per_shard, 1, 10_000_000)
         _check("--validate-fraction", self.validate_fraction, 0, 0.99)
-        _check("--test-fraction", self.test_fraction, 0, 0.99 - self.validate_fraction)
+        # Rounded, since 0.99 - 0.9 is a bit less than 0.09.
+        most = round(0.99 - self.validate_fraction, 12)
+        _check("--test-fraction", self.test_fraction, 0, most)
         _check("--seed", self.seed, 0, 2**64 - 1)
         _check("--block-bytes", self.block_bytes, 1, 1 << 30)
         _check("--workers", self.workers, 1, 1024)
@@ -83,11 +85,13 @@ class SplitConfig:
             raise ConfigError(
                 "--quote-char", expected="another one than the delimiter", found=self.delimiter
             )
+        if any("\udc80" <= char <= "\udcff" for name in self.columns for char in name):
+            raise ConfigError("--columns", expected="names in UTF-8", found="bytes that are none")
         if len(set(self.columns)) != len(self.columns):
             raise ConfigError(
                 "--columns", expected="different names", found=", ".join(self.columns)
             )
-        is_plain = self.name.isprintable() and Path(self.name).name == self.name
+        is_plain = self.name.isprintable() and Path(self.name).name == self.name != ""
         is_side = self.name.endswith((Side.VALIDATE.suffix, Side.TEST.suffix))
         if not is_plain or self.name.startswith(".") or is_side:
             raise ConfigError(

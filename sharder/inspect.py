@@ -17,6 +17,7 @@ from sharder.dialect import Dialect
 from sharder.encoding import Encoding, Text
 from sharder.lines import CHUNK_BYTES, CR, Positions, find, line_ends
 from sharder.scan import Scan, structural_quotes
+from shared.manifest import spell_path
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Rejected:
     """A record that is kept aside, and why.
 
     Attributes:
-        source: the file it is from.
+        source: the file it is from, as `spell_path` spells it.
         record, line: its number and that of its first line in the source, from 1.
         offset: of its first byte in the source.
         reason: what is wrong with it.
@@ -48,6 +49,7 @@ class Block:
         starts, ends: (R,) where each record lies in `data`, line end included.
         sides: (R,) index into `SIDES`, or `REJECTED`.
         rejected: the rejected records, in order.
+        text_bytes: size of the records, blank lines too, in the text of the source.
     """
 
     data: bytes
@@ -55,6 +57,7 @@ class Block:
     ends: Positions
     sides: npt.NDArray[np.uint8]
     rejected: tuple[Rejected, ...]
+    text_bytes: int
 
 
 def inspect(
@@ -115,7 +118,7 @@ def inspect(
     for record, reason in reasons.items():
         number, line, offset = where(record)
         raw = encoding.source_bytes(data[starts[record] : ends[record]])
-        rejected.append(Rejected(source, number + 1, line + 1, offset, reason, raw))
+        rejected.append(Rejected(spell_path(source), number + 1, line + 1, offset, reason, raw))
     good = np.ones(len(starts), bool)
     good[list(reasons)] = False
     plain = scan.dialect.to_plain(text.data, text.starts, text.ends, good)
@@ -125,7 +128,7 @@ def inspect(
     sides = np.full(len(starts), REJECTED, np.uint8)
     numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
     sides[good] = assign_sides(config.split, numbers[good], groups)
-    return Block(*plain, sides, tuple(rejected))
+    return Block(*plain, sides, tuple(rejected), len(data))
 
 
 def _read_column(

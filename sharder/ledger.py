@@ -10,7 +10,6 @@ from pathlib import Path
 from sharder.inspect import Block, Rejected
 from shared.errors import RejectedError
 from shared.layout import REJECTED_NAME
-from shared.manifest import spell_path
 
 REASONS_NAME = "reasons.csv"
 RECORDS_NAME = "records.csv"
@@ -76,7 +75,7 @@ class Ledger:
         """
         self.records += len(block.starts)
         if self.bytes_left is not None:
-            self.bytes_left -= len(block.data)
+            self.bytes_left -= block.text_bytes
         if block.rejected:
             self.rejected += len(block.rejected)
             self.shown += block.rejected[: _SHOWN - len(self.shown)]
@@ -117,8 +116,7 @@ class Ledger:
             if REASONS_NAME not in self.file_bytes:
                 writer.writerow(_INDEX_HEADER)
             writer.writerows(
-                (spell_path(r.source), r.record, r.line, r.offset, len(r.data), r.reason)
-                for r in rejected
+                (r.source, r.record, r.line, r.offset, len(r.data), r.reason) for r in rejected
             )
         with records.open("ab") as file:
             file.writelines(r.data for r in rejected)

@@ -132,9 +132,9 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
         with _errors_named(partial), hold(partial):
             staged = Staging(partial, dataset)
             staged.restore()
+            for side in Side:
+                _check_replaceable(side_root(dataset, side), overwrite=overwrite)
             try:
-                for side in Side:
-                    _check_replaceable(side_root(dataset, side), overwrite=overwrite)
                 yield staged
                 staged.publish()
             except BaseException as error:
@@ -155,7 +155,7 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
 
 def _check_replaceable(root: Path, *, overwrite: bool) -> None:
     """Refuse a target that is taken; with `overwrite` only if it is no side of a dataset."""
-    if not root.exists():
+    if not os.path.lexists(root):  # a link to nowhere is in the way, too
         return
     if not overwrite:
         raise TargetError(

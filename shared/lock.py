@@ -45,6 +45,8 @@ def hold(directory: Path) -> Iterator[None]:
             hint="wait for it, or give another target",
         ) from None
     except OSError as error:
+        with contextlib.suppress(OSError):  # it is not empty, or not there
+            directory.rmdir()
         raise TargetError(directory, found=error.strerror or str(error)) from None
     try:
         yield
@@ -69,8 +71,10 @@ def _lock(path: Path) -> int:
             # One that ended in between has taken the name off the file that was opened.
             if _is_named(path, handle):
                 holder = _Holder(os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S"))
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, msgspec.json.encode(holder), 0)
+                # It locks without a signature, too: of a full disk who writes more will tell.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(handle, 0)
+                    os.pwrite(handle, msgspec.json.encode(holder), 0)
                 return handle
         except BaseException:
             os.close(handle)

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from splitting import SAMPLE, SHARDER, failure, sharder, tree, write
+from splitting import SAMPLE, SHARDER, failure, sharder, shell, tree, write
 
 
 def test_the_only_line_on_stdout_is_the_dataset(tmp_path: Path) -> None:
@@ -316,9 +316,34 @@ def test_help_answers_without_loading_dask(tmp_path: Path) -> None:
 
 def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
     assert "--out" in sharder("split", SAMPLE, cwd=tmp_path, status=2).stderr
-    for option, value in (("--rows-per-shard", 0), ("--name", ".."), ("--name", "a_validate")):
+    for option, value in (("--rows-per-shard", 0), ("--name", ".."), ("--name", ""),
+                          ("--name", "a_validate")):  # fmt: skip
         done = sharder("split", SAMPLE, "--out", "x", option, value, cwd=tmp_path, status=2)
         assert f"{option}: expected " in done.stderr
+
+
+def test_where_no_byte_can_be_written_nothing_is_left(tmp_path: Path) -> None:
+    write(tmp_path, "a\n1\n2\n")
+    done = shell("ulimit -f 0; sharder split drop.csv --out data", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("expected to write here, found File too large\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["drop.csv"]
+
+
+@pytest.mark.parametrize("option", ["--profile", "--overwrite"])
+def test_a_link_to_nowhere_is_refused_before_the_work(tmp_path: Path, option: str) -> None:
+    write(tmp_path, "a\n1\n2\n")
+    (tmp_path / "log_quest").symlink_to("nowhere")
+    message = failure("split", "drop.csv", "--out", ".", option, cwd=tmp_path)
+    assert "log_quest: expected " in message
+    assert "give another --name or --out" in message
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["drop.csv", "log_quest"]
+
+
+@pytest.mark.parametrize("names", [b"a\nb", b"a,\xff"])
+def test_names_of_columns_that_cannot_be_are_wrong_usage(tmp_path: Path, names: bytes) -> None:
+    options = ("--out", "x", "--no-header", "--columns", os.fsdecode(names))
+    assert "--columns: " in sharder("split", SAMPLE, *options, cwd=tmp_path, status=2).stderr
 
 
 def test_overwrite_replaces_nothing_that_is_no_dataset(tmp_path: Path) -> None:

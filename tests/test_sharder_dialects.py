@@ -135,3 +135,15 @@ def test_a_quote_left_open_is_named_in_any_dialect(tmp_path: Path) -> None:
     source = write(tmp_path, "a;b\n1;2\n3;'x\n")
     with pytest.raises(SourceError, match=r"record 2 \(line 3, byte 8\): expected a quote that"):
         split(source, delimiter=";", quote_char="'")
+
+
+def test_quotes_that_the_shards_need_do_not_make_the_rest_of_the_source_smaller(
+    tmp_path: Path,
+) -> None:
+    # 95 of 10,000 are bad, none near the end; in the shards a record is half as large again.
+    good = "1,5;2,5\n"
+    write(tmp_path, "a;b\n" + "bad\n" * 94 + good * 7000 + "bad\n" + good * 2905)
+    options = ("--delimiter", ";", "--block-bytes", 4000, "--workers", 1)
+    done = sharder("split", "drop.csv", "--out", "out", *options, "--max-rejected", 1, cwd=tmp_path)
+    assert "95 rejected" in done.stderr
+    sharder("split", "drop.csv", "--out", "data", *options, cwd=tmp_path)

@@ -52,10 +52,12 @@ def home(undisturbed: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(home: Path, *, checkpoints: int = 1) -> subprocess.Popen[bytes]:
+def start(
+    home: Path, *, checkpoints: int = 1, source: str = "drop.csv", options: tuple[str, ...] = ()
+) -> subprocess.Popen[bytes]:
     """Start a run, and wait until it has written so many checkpoints."""
     process = subprocess.Popen(
-        [SHARDER, "split", "drop.csv", *OPTIONS], cwd=home, stderr=subprocess.PIPE
+        [SHARDER, "split", source, *OPTIONS, *options], cwd=home, stderr=subprocess.PIPE
     )
     seen: set[int] = set()
     deadline = time.monotonic() + 60
@@ -88,6 +90,17 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(home: Path, undistur
     sharder("verify", "data/log_quest", cwd=home)
 
 
+def test_a_source_whose_name_is_no_utf8_is_gone_on_with(home: Path, undisturbed: Path) -> None:
+    name = os.fsdecode(b"\xff.csv")
+    (home / "drop.csv").rename(home / name)
+    end(start(home, source=name), signal.SIGKILL)
+    done = sharder("split", name, *OPTIONS, cwd=home)
+    assert "going on at " in done.stderr
+    rejected = (home / "data/log_quest/rejected/reasons.csv").read_text()
+    expected = (undisturbed / "data/log_quest/rejected/reasons.csv").read_text()
+    assert rejected == expected.replace("drop.csv", "\\xff.csv")
+
+
 def test_ctrl_c_keeps_what_is_done_and_says_so(home: Path, undisturbed: Path) -> None:
     said = end(start(home), signal.SIGINT)
     assert said.endswith("interrupted; what is done is kept: the same command goes on from there\n")
@@ -113,6 +126,16 @@ def test_other_options_begin_anew(home: Path) -> None:
     assert "an unfinished run is not gone on with: --seed was 0, and is 7 now" in done.stderr
 
 
+def test_a_run_that_is_refused_does_not_promise_to_go_on(home: Path) -> None:
+    sharder("split", "drop.csv", *OPTIONS, cwd=home)
+    process = start(home, options=("--overwrite",))
+    end(process, signal.SIGKILL)
+    message = failure("split", "drop.csv", *OPTIONS, cwd=home)
+    assert message.endswith("give another --name or --out, or --overwrite to replace it\n")
+    done = sharder("split", "drop.csv", *OPTIONS, "--overwrite", cwd=home)
+    assert "going on at " in done.stderr
+
+
 def damage_checkpoint(partial: Path) -> None:
     (partial / ".checkpoint").write_bytes((partial / ".checkpoint").read_bytes()[:-1])
 
@@ -125,9 +148,14 @@ def remove_rejected(partial: Path) -> None:
     (partial / "log_quest/rejected/records.csv").unlink()
 
 
+def remove_side(partial: Path) -> None:
+    shutil.rmtree(partial / "log_quest_validate")
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
+        (remove_side, "there is no directory of validate shards"),
         (damage_checkpoint, "it has no checkpoint"),
         (truncate_shard, "train shard split_data_00003.csv is not whole"),
         (remove_rejected, "records.csv is not whole"),

@@ -89,3 +89,5 @@ def test_a_rule_that_cannot_be_is_refused(tmp_path: Path) -> None:
     options = ("--validate-fraction", 0.6, "--test-fraction", 0.5)
     done = sharder("split", "drop.csv", "--out", ".", *options, cwd=tmp_path, status=2)
     assert "--test-fraction: expected 0 to 0.39, found 0.5" in done.stderr
+    options = ("--validate-fraction", 0.9, "--test-fraction", 0.09)
+    sharder("split", "drop.csv", "--out", ".", *options, cwd=tmp_path)
