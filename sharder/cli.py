@@ -14,7 +14,7 @@ import click
 
 from sharder.config import SplitConfig
 from shared.errors import ConfigError, ShardfitError
-from shared.sizes import Bytes
+from shared.options import Bytes, OutPath
 
 _DATASET = click.argument("dataset", type=click.Path(path_type=Path))
 # What the options are without: the help shows them, and says them only once, in the config.
@@ -54,7 +54,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path),
+@click.option("--out", required=True, metavar="DIR", type=OutPath(),
               help="Directory that gets the dataset.")  # fmt: skip
 @click.option("--name", default=_DEFAULTS.name, show_default=True,
               help="Name of the dataset, and of its directory.")  # fmt: skip

@@ -316,6 +316,8 @@ def test_help_answers_without_loading_dask(tmp_path: Path) -> None:
 
 def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
     assert "--out" in sharder("split", SAMPLE, cwd=tmp_path, status=2).stderr
+    unset = sharder("split", SAMPLE, "--out", "", cwd=tmp_path, status=2).stderr
+    assert "the path is empty: is a shell variable not set?" in unset
     for option, value in (("--rows-per-shard", 0), ("--name", ".."), ("--name", ""),
                           ("--name", "a_validate")):  # fmt: skip
         done = sharder("split", SAMPLE, "--out", "x", option, value, cwd=tmp_path, status=2)

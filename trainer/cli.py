@@ -13,7 +13,7 @@ import click
 
 from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
-from shared.sizes import Bytes
+from shared.options import Bytes, OutPath
 from trainer.config import EvaluateConfig, FitConfig, PredictConfig, parse_class_weight
 from trainer.interrupt import Interrupted
 
@@ -33,7 +33,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("dataset")
 @click.option("--label", required=True, metavar="COLUMN", help="Column to predict.")
-@click.option("--out", required=True, metavar="DIR", type=_PATH,
+@click.option("--out", required=True, metavar="DIR", type=OutPath(),
               help="Directory of the run, such as runs/quest.")  # fmt: skip
 @click.option("--epochs", type=int, default=_DEFAULTS.epochs, show_default=True,
               help="Passes over the training side, at most.")  # fmt: skip

@@ -1,7 +1,8 @@
-"""Numbers of bytes, as options take them."""
+"""What the options of both command lines are made of."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,3 +22,17 @@ class Bytes(click.ParamType[int]):
         if not number.isdecimal():
             self.fail(f"{text!r} is not a size such as 65536, 64KiB or 8MiB", param, ctx)
         return int(number) * unit
+
+
+class OutPath(click.Path):
+    """A place to write to; an empty one, as an unset variable leaves it, is not meant as `.`."""
+
+    def __init__(self) -> None:
+        """Take any path."""
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the path."""
+        if not str(value):
+            self.fail("the path is empty: is a shell variable not set?", param, ctx)
+        return super().convert(value, param, ctx)
