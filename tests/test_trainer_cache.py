@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,33 @@ def test_a_run_that_was_killed_leaves_no_cache_and_its_debris_goes(
     assert [path.suffix for path in caches(dataset)] == [".partial"] * (kill is signal.SIGKILL)
     fill(dataset, drop=[], missing="zero")
     assert [path.suffix for path in caches(dataset)] == [""]
+
+
+def test_a_closed_sequence_begins_no_cache(dataset: Path) -> None:
+    expected = epoch_of(open_sequence(dataset, cache="off"))
+    sequence = open_sequence(dataset, shuffle_window=64)
+    sequence.close()
+    assert same(epoch_of(sequence), expected)
+    assert caches(dataset) == []
+
+
+def test_ctrl_c_while_a_cache_is_completed_leaves_nothing(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    over = threading.Event()
+    sequence = open_sequence(dataset)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: over.wait())  # a disk that takes its time
+        patch.setattr(threading.Thread, "join", interrupted)
+        epoch_of(sequence)
+        with pytest.raises(KeyboardInterrupt):
+            sequence.close()
+        left = caches(dataset)
+        over.set()
+    assert left == []
 
 
 def test_a_cache_that_does_not_fit_is_not_written(dataset: Path) -> None:
