@@ -20,6 +20,7 @@ from support import write_dataset
 
 from shared.layout import Side, list_shards
 from trainer.sequence import Arrays, CSVSequence
+from trainer.store import clear_caches
 
 Batches = list[list[list[float]]]
 
@@ -298,6 +299,22 @@ def test_ctrl_c_while_a_cache_is_completed_leaves_nothing(
         left = caches(dataset)
         over.set()
     assert left == []
+
+
+@pytest.mark.parametrize("damage", [_scribble, lambda path: (path / "cache.json").unlink()])
+def test_what_is_left_of_a_cache_is_cleared_away(
+    dataset: Path, damage: Callable[[Path], None]
+) -> None:
+    damaged = fill(dataset)
+    damage(damaged)
+    other = open_sequence(dataset, missing="zero", side="validate")
+    epoch_of(other)
+    other.close()
+    assert [path.name[:9] for path in caches(dataset)] == ["validate-"]
+
+    damage(caches(dataset)[0])
+    assert clear_caches(dataset) == []
+    assert caches(dataset) == []
 
 
 def test_a_cache_that_does_not_fit_is_not_written(dataset: Path) -> None:
