@@ -69,8 +69,10 @@ def _lock(path: Path) -> int:
             # One that ended in between has taken the name off the file that was opened.
             if _is_named(path, handle):
                 holder = _Holder(os.getpid(), time.strftime("%Y-%m-%d %H:%M:%S"))
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, msgspec.json.encode(holder), 0)
+                # For people only: where the disk is full, who writes more will say so.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(handle, 0)
+                    os.pwrite(handle, msgspec.json.encode(holder), 0)
                 return handle
         except BaseException:
             os.close(handle)
