@@ -141,6 +141,20 @@ def test_other_weights_share_a_cache_and_other_features_do_not(tmp_path: Path) -
     assert cache in caches(dataset)
 
 
+@pytest.mark.parametrize("module", ["trainer.encode", "trainer.read", "shared.values"])
+def test_other_code_that_encodes_has_a_cache_of_its_own(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    cache = fill(dataset)
+    changed = tmp_path / "changed.py"
+    changed.write_text('MISSING_MARKERS = ("-",)')
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[module], "__file__", str(changed))
+        assert not open_sequence(dataset).is_cached
+    assert open_sequence(dataset).is_cached
+    assert caches(dataset) == [cache]
+
+
 def test_a_dataset_that_was_made_again_has_a_cache_of_its_own(tmp_path: Path) -> None:
     dataset = write_numbered(tmp_path / "log", 40)
     old = fill(dataset)
