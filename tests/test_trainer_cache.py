@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from support import write_dataset
 
 from shared.layout import Side, list_shards
 from trainer.sequence import Arrays, CSVSequence
+from trainer.store import clear_caches
 
 Batches = list[list[list[float]]]
 
@@ -137,6 +139,20 @@ def test_other_weights_share_a_cache_and_other_features_do_not(tmp_path: Path) -
         expected = epoch_of(open_sequence(dataset, cache="off", **options))
         assert same(epoch_of(open_sequence(dataset, **options)), expected)
     assert cache in caches(dataset)
+
+
+@pytest.mark.parametrize("module", ["trainer.encode", "trainer.read", "shared.values"])
+def test_other_code_that_encodes_has_a_cache_of_its_own(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    cache = fill(dataset)
+    changed = tmp_path / "changed.py"
+    changed.write_text('MISSING_MARKERS = ("-",)')
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[module], "__file__", str(changed))
+        assert not open_sequence(dataset).is_cached
+    assert open_sequence(dataset).is_cached
+    assert caches(dataset) == [cache]
 
 
 def test_a_dataset_that_was_made_again_has_a_cache_of_its_own(tmp_path: Path) -> None:
@@ -270,6 +286,49 @@ def test_a_run_that_was_killed_leaves_no_cache_and_its_debris_goes(
     assert [path.suffix for path in caches(dataset)] == [".partial"] * (kill is signal.SIGKILL)
     fill(dataset, drop=[], missing="zero")
     assert [path.suffix for path in caches(dataset)] == [""]
+
+
+def test_a_closed_sequence_begins_no_cache(dataset: Path) -> None:
+    expected = epoch_of(open_sequence(dataset, cache="off"))
+    sequence = open_sequence(dataset, shuffle_window=64)
+    sequence.close()
+    assert same(epoch_of(sequence), expected)
+    assert caches(dataset) == []
+
+
+def test_ctrl_c_while_a_cache_is_completed_leaves_nothing(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    over = threading.Event()
+    sequence = open_sequence(dataset)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: over.wait())  # a disk that takes its time
+        patch.setattr(threading.Thread, "join", interrupted)
+        epoch_of(sequence)
+        with pytest.raises(KeyboardInterrupt):
+            sequence.close()
+        left = caches(dataset)
+        over.set()
+    assert left == []
+
+
+@pytest.mark.parametrize("damage", [_scribble, lambda path: (path / "cache.json").unlink()])
+def test_what_is_left_of_a_cache_is_cleared_away(
+    dataset: Path, damage: Callable[[Path], None]
+) -> None:
+    damaged = fill(dataset)
+    damage(damaged)
+    other = open_sequence(dataset, missing="zero", side="validate")
+    epoch_of(other)
+    other.close()
+    assert [path.name[:9] for path in caches(dataset)] == ["validate-"]
+
+    damage(caches(dataset)[0])
+    assert clear_caches(dataset) == []
+    assert caches(dataset) == []
 
 
 def test_a_cache_that_does_not_fit_is_not_written(dataset: Path) -> None:

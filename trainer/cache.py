@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from shared import values
 from shared.errors import ContractError
 from shared.layout import Side
 from trainer import encode, features, read
@@ -75,7 +76,7 @@ def cache_name(shards: Sequence[Shard], side: Side, spec: FeatureSpec) -> str:
         origin.update(msgspec.msgpack.encode(_identity(shard)))
     label = msgspec.structs.replace(spec.label, weights=(), counts=())
     encoding.update(msgspec.msgpack.encode((FORMAT, spec.features, label)))
-    for module in (encode, features, read):
+    for module in (encode, features, read, values):
         encoding.update(Path(str(module.__file__)).read_bytes())
     return f"{side}-{origin.hexdigest()}-{encoding.hexdigest()}"
 

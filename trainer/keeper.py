@@ -120,7 +120,8 @@ class Keeper:
                 self._writer.put(shard, batch)
 
     def close(self) -> None:
-        """Complete a cache that has all records; leave nothing of another one."""
+        """Complete a cache that has all records; leave nothing of another one, and begin none."""
+        self._writes = False
         self._stop_writing()
 
     def _start_writing(self) -> None:

@@ -233,8 +233,10 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
 
     def close(self) -> None:
         """End the workers. They also end with the sequence, or with the program, however."""
-        self._keeper.close()
+        # Keras's thread may still read ahead: without the workers, it soon lets go of the lock.
         self.feed.close()
+        with self._lock:
+            self._keeper.close()
 
     def _begin(self, epoch: int) -> None:
         self._epoch = epoch

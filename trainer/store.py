@@ -112,7 +112,7 @@ def find_caches(path: Path) -> list[Entry]:
 
 
 def clear_caches(path: Path) -> list[Entry]:
-    """Remove what `find_caches` finds, and what killed runs left there; return the caches.
+    """Remove what `find_caches` finds, and what is left of others there; return the caches.
 
     Raises:
         ConfigError: as `find_caches`.
@@ -215,7 +215,16 @@ def _count_partials(place: Path) -> tuple[int, int]:
 
 
 def _sweep(place: Path) -> None:
-    """Remove what runs that were killed have left; who is alive holds a lock."""
+    """Remove what is no cache, since a run was killed or the disk damaged it.
+
+    Who is still writing one holds a lock.
+    """
+    named = [path for path in place.iterdir() if _NAME.fullmatch(path.name)]
+    # Looked for only now: one that was completed in between is among them.
+    whole = {entry.path for entry in _entries(place)}
+    for path in named:
+        if path not in whole:
+            shutil.rmtree(path, ignore_errors=True)
     for partial in place.glob(f"*{PARTIAL_SUFFIX}"):
         if not _NAME.fullmatch(partial.stem):
             continue

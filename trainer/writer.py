@@ -73,7 +73,7 @@ class CacheWriter:
                 (X_NAME, Y_NAME), array_shapes(int(counts.sum()), spec), strict=True
             ):
                 self._files.append(_create(self._partial / name, shape))
-        except OSError:
+        except BaseException:
             self.discard()
             raise
 
@@ -109,9 +109,12 @@ class CacheWriter:
 
     def close(self) -> None:
         """Wait until a cache that has all records is complete; discard any other."""
-        if self._finish is not None:
-            self._finish.join()
-        self.discard()
+        try:
+            if self._finish is not None:
+                self._finish.join()
+        finally:
+            # Also where Ctrl-C ends the wait; the thread then finds its files gone.
+            self.discard()
 
     def discard(self) -> None:
         """Leave nothing of a cache that was not completed."""
@@ -147,6 +150,9 @@ class CacheWriter:
             _sync_directory(self._path.parent)
         except OSError as error:
             self._error = error
+        except ValueError:
+            if self._lock is not None:
+                raise
 
 
 def lock_partial(partial: Path) -> int:
