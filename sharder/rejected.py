@@ -6,34 +6,14 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
+from sharder.inspect import Rejected
 from sharder.ledger import REASONS_NAME, RECORDS_NAME
 from sharder.verify import require_manifest
 from shared.errors import ContractError
 from shared.layout import REJECTED_NAME
 
 
-class RejectedRecord(msgspec.Struct, frozen=True):
-    """A record that was kept aside.
-
-    Attributes:
-        source: what it is from.
-        record, line: its number and that of its first line in the source, from 1.
-        offset: of its first byte in the source, unpacked.
-        reason: what is wrong with it.
-        data: its bytes as they are in the source, line end included.
-    """
-
-    source: str
-    record: int
-    line: int
-    offset: int
-    reason: str
-    data: bytes
-
-
-def read_rejected(dataset: Path) -> Iterator[RejectedRecord]:
+def read_rejected(dataset: Path) -> Iterator[Rejected]:
     """Yield the rejected records of a dataset, in the order of the sources.
 
     Raises:
@@ -53,7 +33,7 @@ def read_rejected(dataset: Path) -> Iterator[RejectedRecord]:
                 data = records.read(size)
                 if len(data) < size:
                     raise ValueError(f"the end of {RECORDS_NAME} within a record")
-                yield RejectedRecord(
+                yield Rejected(
                     *(row["source"], int(row["record"]), int(row["line"]), int(row["offset"])),
                     *(row["reason"], data),
                 )

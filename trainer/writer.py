@@ -14,6 +14,7 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 
+from shared.durable import sync_names
 from shared.layout import Side
 from shared.manifest import spell_path
 from trainer.cache import (
@@ -141,13 +142,13 @@ class CacheWriter:
                 _sync(file)
             for array in self._files:
                 _sync(array)
-            _sync_directory(self._partial)
+            sync_names(self._partial)
             if self._path.exists():  # another run was faster
                 shutil.rmtree(self._partial)
             else:
                 self._partial.rename(self._path)
             self._is_complete = True
-            _sync_directory(self._path.parent)
+            sync_names(self._path.parent)
         except OSError as error:
             self._error = error
         except ValueError:
@@ -206,11 +207,3 @@ def _write(file: BinaryIO, rows: Float32, first: int) -> None:
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
