@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Literal
 
 import keras
@@ -14,16 +14,13 @@ import numpy as np
 
 from shared.errors import ConfigError, ContractError, ShardfitError
 from shared.layout import Side
-from trainer.batches import BatchPlan, default_window
+from trainer.batch_reader import BatchReader
 from trainer.dataset import Dataset, open_dataset, say_on_stderr
-from trainer.encode import Batch, Float32, weigh
+from trainer.encode import Float32, weigh
 from trainer.features import FeatureSpec, Missing, derive_features
 from trainer.feed import Feed
-from trainer.keeper import Keeper
 from trainer.label import ClassWeight, Task
-from trainer.shard import Shard
 from trainer.teardown import let_go_of_iterators
-from trainer.window import WindowReader
 
 # Exit functions run before the interpreter is torn down.
 atexit.register(let_go_of_iterators)
@@ -122,7 +119,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         if max_queue_size < 0:
             raise ConfigError("max_queue_size", expected="0 or more", found=str(max_queue_size))
         opened = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
-        self._shards = _shards_of(opened, side)
+        side = _side_of(opened, side)
         if spec is None:
             if label is None:
                 raise ConfigError("CSVSequence", expected="a label or a spec", found="neither")
@@ -140,37 +137,28 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         self.feed = feed or Feed(spec, workers=workers, timeout_s=timeout_s)
         self.error: ShardfitError | None = None
         # The weights are for the loss that is minimised; a metric of them would be a riddle.
-        self._is_weighted = Side(side) is Side.TRAIN and bool(spec.label.weights)
+        self._is_weighted = side is Side.TRAIN and bool(spec.label.weights)
         self._is_shuffled = shuffle
-        records = np.array([shard.records for shard in self._shards], np.int64)
-        if shuffle_window is None:
-            width = spec.width + spec.label.outputs
-            shuffle_window = default_window(4 * width * int(records.max()))
-        self._plan = BatchPlan(
-            records,
+        self._reader = BatchReader(
+            opened,
+            self.feed,
+            side=side,
             batch_size=batch_size,
-            window=shuffle_window,
             seed=seed if shuffle else None,
-        )
-        self._keeper = Keeper(
-            self._shards,
-            spec,
-            dataset=opened.path,
-            side=Side(side),
+            window=shuffle_window,
             cache=cache,
             cache_bytes=cache_bytes,
             say=say,
         )
-        self._reader = WindowReader(self._plan, self._shards, self.feed, self._keeper.put)
-        self.records = int(records.sum())
-        self.batch_size = self._plan.batch_size
+        self.records = self._reader.records
+        self.batch_size = self._reader.plan.batch_size
         self._lock = threading.Lock()
         self._in_epoch = False
         self.epoch = 0
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return len(self._plan)
+        return len(self._reader.plan)
 
     def __getitem__(self, index: int) -> Arrays:
         """Return a batch of the present epoch; the arrays belong to the caller.
@@ -184,7 +172,8 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             asked_s = time.monotonic()
             with self._lock:
                 number = self._batch(index)
-                batch = self._read(number)
+                batch = self._reader.read(number, ahead=self.max_queue_size)
+                self._is_given[number] = True
         except ShardfitError as error:
             self.error = error
             raise
@@ -222,33 +211,30 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
     @property
     def is_cached(self) -> bool:
         """Whether the batches come from a cache."""
-        return self._keeper.is_complete
+        return self._reader.is_cached
 
     def shard_of(self, batch: int) -> str:
         """Return the path of a shard of a batch of this epoch, and how many more, for messages."""
         with self._lock:
-            first, *others = self._plan.shards(batch)
+            first, *others = self._reader.shards_of(batch)
         more = f" and {len(others)} more" * bool(others)
-        return self._shards[first].path + more
+        return first + more
 
     def close(self) -> None:
         """End the workers. They also end with the sequence, or with the program, however."""
         # Keras's thread may still read ahead: without the workers, it soon lets go of the lock.
         self.feed.close()
         with self._lock:
-            self._keeper.close()
+            self._reader.close()
 
     def _begin(self, epoch: int) -> None:
         self._epoch = epoch
-        self._plan.begin(epoch)
-        self._reader.forget()
-        self._keeper.look()
+        self._reader.begin(epoch)
         self._is_given = np.zeros(len(self), np.bool_)
         self.asked_s, self.handed_s = np.zeros(len(self)), np.zeros(len(self))
         # The batch that each of Keras's indices stands for, and how many have been asked for.
         self._batch_of = np.full(len(self), -1, np.int64)
         self._asked = 0
-        self._last = -1
 
     def _batch(self, index: int) -> int:
         """Return the batch that an index stands for."""
@@ -261,27 +247,11 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             self._asked += 1
         return int(self._batch_of[index])
 
-    def _read(self, batch: int) -> Batch:
-        # Only for who takes one batch after the other it is known what comes next.
-        ahead = self.max_queue_size if batch in (0, self._last + 1) else 0
-        self._last = batch
-        found = None
-        if self._keeper.is_complete:
-            found = self._keeper.take(self._plan.rows(batch))
-        if found is None:
-            found = self._reader.read(batch, ahead=ahead)
-            self._keeper.look_at_writer()
-            if self._keeper.is_complete:
-                # In the middle of an epoch: the order stays the same.
-                self._reader.forget()
-        self._is_given[batch] = True
-        return found
 
-
-def _shards_of(dataset: Dataset, side: Side | str) -> Sequence[Shard]:
+def _side_of(dataset: Dataset, side: Side | str) -> Side:
+    """Return a side by its name, if the dataset has it."""
     if side not in tuple(Side):
         raise ConfigError("side", expected="train, validate or test", found=repr(side))
-    shards = dataset.shards[Side(side)]
-    if not shards:
+    if not dataset.shards[Side(side)]:
         raise ContractError(dataset.path, expected=f"{side} records", found="none")
-    return shards
+    return Side(side)
