@@ -12,8 +12,9 @@ from support import write_dataset
 
 from shared.layout import Side
 from trainer.dataset import open_dataset
+from trainer.derive import derive_features
 from trainer.encode import Float32
-from trainer.features import FeatureSpec, derive_features
+from trainer.features import FeatureSpec
 from trainer.shard import Shard
 
 HEADER = ("n", "clear")

@@ -12,7 +12,7 @@ from support import csv_bytes
 
 from shared.errors import ContractError
 from trainer.encode import Batch, Encoder, weigh
-from trainer.features import Feature, FeatureSpec, Hashed, Number, Timestamp, Vocabulary
+from trainer.features import Feature, FeatureSpec, Hashed, Standard, Timestamp, Vocabulary
 from trainer.label import LabelSpec
 
 LABEL = LabelSpec(column="y", task="binary", reading="number", classes=("0", "1"))
@@ -29,7 +29,7 @@ def encode(
 
 
 def test_numbers_are_standardised_and_gaps_filled_and_told() -> None:
-    number = Number(column="a", mean=10.0, std=2.0, fill=10.0, indicator=True)
+    number = Standard(column="a", mean=10.0, std=2.0, fill=10.0, indicator=True)
     values = ["14", "", "NA", "inf", "9.0", "1e1"]
     batch = encode(["y", "a"], [["0", value] for value in values], number)
 
@@ -38,13 +38,13 @@ def test_numbers_are_standardised_and_gaps_filled_and_told() -> None:
 
 
 def test_a_gap_can_count_as_zero() -> None:
-    number = Number(column="a", mean=10.0, std=2.0, fill=0.0, indicator=False)
+    number = Standard(column="a", mean=10.0, std=2.0, fill=0.0, indicator=False)
 
     assert encode(["y", "a"], [["0", ""]], number).x.tolist() == [[-5.0]]
 
 
 def test_small_deviations_from_a_large_mean_are_kept() -> None:
-    number = Number(column="a", mean=1_700_000_000.0, std=1.0, fill=0.0, indicator=False)
+    number = Standard(column="a", mean=1_700_000_000.0, std=1.0, fill=0.0, indicator=False)
 
     assert encode(["a", "y"], [["1700000001.25", "1"]], number).x.tolist() == [[1.25]]
 
@@ -81,13 +81,13 @@ def test_hashed_text_is_what_keras_would_hash_it_to() -> None:
 
 
 def test_columns_are_found_by_name_and_others_skipped() -> None:
-    number = Number(column="", mean=0.0, std=1.0, fill=0.0, indicator=False)
+    number = Standard(column="", mean=0.0, std=1.0, fill=0.0, indicator=False)
     batch = encode(["other", "y", ""], [["x", "1", "5"]], number)
 
     assert (batch.x.tolist(), batch.y.tolist()) == ([[5.0]], [1.0])
 
 
-NUMBER = Number(column="a", mean=0.0, std=1.0, fill=0.0, indicator=False)
+NUMBER = Standard(column="a", mean=0.0, std=1.0, fill=0.0, indicator=False)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_shard_of_21_numbers_takes_a_few_milliseconds() -> None:
     rng = np.random.default_rng(0)
     names = [f"n{i}" for i in range(21)]
     records = [[*(f"{v:.4f}" for v in row), "1"] for row in rng.normal(size=(1000, 21))]
-    features = [Number(column=n, mean=0.0, std=1.0, fill=0.0, indicator=True) for n in names]
+    features = [Standard(column=n, mean=0.0, std=1.0, fill=0.0, indicator=True) for n in names]
     encoder = Encoder(FeatureSpec(features=tuple(features), label=LABEL))
     data = csv_bytes([*names, "y"], records)
     seconds = []

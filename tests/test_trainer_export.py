@@ -18,9 +18,10 @@ from support import write_dataset
 from shared.errors import ModelError
 from shared.layout import Side
 from trainer.dataset import open_dataset
+from trainer.derive import derive_features
 from trainer.encode import Encoder
 from trainer.export import export_model, exported_names, input_names
-from trainer.features import FeatureSpec, Number, derive_features
+from trainer.features import FeatureSpec, Standard
 from trainer.model import build_model
 from trainer.parity import check_parity, raw_inputs
 from trainer.read import read_records
@@ -101,7 +102,7 @@ def test_preprocessing_that_differs_is_told_by_its_column(dataset: Path, tmp_pat
     other = msgspec.structs.replace(
         spec,
         features=tuple(
-            msgspec.structs.replace(f, mean=0.0) if isinstance(f, Number) else f
+            msgspec.structs.replace(f, mean=0.0) if isinstance(f, Standard) else f
             for f in spec.features
         ),
     )

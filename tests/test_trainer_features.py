@@ -15,13 +15,13 @@ from shared.errors import ConfigError
 from shared.profile import Profile
 from shared.schema import Column
 from shared.values import read_text
+from trainer.derive import derive_features
 from trainer.features import (
     FeatureSpec,
     Hashed,
-    Number,
+    Standard,
     Timestamp,
     Vocabulary,
-    derive_features,
 )
 
 RECORDS = 200
@@ -63,9 +63,9 @@ def test_each_type_of_column_becomes_its_kind_of_feature() -> None:
     kinds = {feature.column: type(feature) for feature in derive().features}
 
     assert kinds == {
-        "level": Number,
-        "power": Number,
-        "gap": Number,
+        "level": Standard,
+        "power": Standard,
+        "gap": Standard,
         "class": Vocabulary,
         "flag": Vocabulary,
         "at": Timestamp,
@@ -87,7 +87,7 @@ def test_what_is_left_out_is_said_with_its_reason() -> None:
 def test_what_looks_like_an_identifier_is_kept_if_told_so() -> None:
     spec = derive(keep=["id", "name", "mode"])
     kinds = {feature.column: type(feature) for feature in spec.features}
-    assert (kinds["id"], kinds["name"]) == (Number, Vocabulary)
+    assert (kinds["id"], kinds["name"]) == (Standard, Vocabulary)
     assert "mode: left out, it is constant (campaign)" in spec.notes
 
 
@@ -127,7 +127,7 @@ def test_columns_of_x_are_numbers_indicators_cycles_and_categories() -> None:
 def test_zero_instead_of_a_missing_number_needs_no_indicator() -> None:
     (gap,) = [f for f in derive(missing="zero").numeric if f.column == "gap"]
 
-    assert gap == Number(column="gap", mean=2.0, std=0.5, fill=0.0, indicator=False)
+    assert gap == Standard(column="gap", mean=2.0, std=0.5, fill=0.0, indicator=False)
 
 
 def test_a_spec_survives_json() -> None:

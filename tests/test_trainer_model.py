@@ -9,13 +9,13 @@ import keras
 import pytest
 
 from shared.errors import ModelError
-from trainer.features import FeatureSpec, Hashed, Number, Vocabulary
+from trainer.features import FeatureSpec, Hashed, Standard, Vocabulary
 from trainer.label import LabelSpec
 from trainer.model import build_model, compile_model, embedding_size, load_model_function
 
 NUMBERS = (
-    Number(column="a", mean=0.0, std=1.0, fill=0.0, indicator=True),
-    Number(column="b", mean=0.0, std=1.0, fill=0.0, indicator=False),
+    Standard(column="a", mean=0.0, std=1.0, fill=0.0, indicator=True),
+    Standard(column="b", mean=0.0, std=1.0, fill=0.0, indicator=False),
 )
 CATEGORIES = (Vocabulary(column="c", values=("x", "y")), Hashed(column="d", bins=128))
 LABELS = {
@@ -32,7 +32,7 @@ SPEC = FeatureSpec(features=(*NUMBERS, *CATEGORIES), label=LABELS["binary"])
 )
 @pytest.mark.parametrize("features", [NUMBERS, CATEGORIES, (*NUMBERS, *CATEGORIES)])
 def test_the_default_model_fits_task_and_features(
-    task: str, outputs: int, activation: str, features: tuple[Number | Vocabulary | Hashed, ...]
+    task: str, outputs: int, activation: str, features: tuple[Standard | Vocabulary | Hashed, ...]
 ) -> None:
     spec = FeatureSpec(features=features, label=LABELS[task])
     model = build_model(spec)

@@ -10,7 +10,7 @@ from support import write_dataset
 
 from shared.layout import Side
 from trainer.dataset import open_dataset
-from trainer.features import derive_features
+from trainer.derive import derive_features
 from trainer.feed import Feed
 
 

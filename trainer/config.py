@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from shared.errors import ConfigError
 from shared.layout import Side
-from trainer.features import Missing
+from trainer.derive import Missing
 from trainer.label import ClassWeight, Task
 
 # The options that do not change what comes out: a run that goes on may have others.
@@ -44,7 +44,7 @@ class FitConfig:
         learning_rate: at the start. It falls to zero along a cosine.
         class_weight: "balanced", or weights of classes.
         patience: epochs without a better result until training stops.
-        missing: what stands for a missing number (see `trainer.features.derive_features`).
+        missing: what stands for a missing number (see `trainer.derive.derive_features`).
         checkpoint_every: batches between two checkpoints; every epoch ends with one, too.
         more_epochs: passes to go on with a finished run, at most.
         overwrite: whether to replace a run in `out`.

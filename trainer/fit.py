@@ -8,7 +8,7 @@ from shared.lock import hold
 from trainer.checkpoint import KEPT_AT_END, Checkpoints
 from trainer.config import FitConfig
 from trainer.dataset import open_dataset, say_on_stderr
-from trainer.features import derive_features
+from trainer.derive import derive_features
 from trainer.interrupt import Interrupts
 from trainer.origin import origin_of
 from trainer.quiet import import_keras

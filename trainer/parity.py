@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from shared.errors import ModelError
 from trainer.encode import Encoder
-from trainer.export import PREPROCESSING, exported_names
+from trainer.export import exported_names
 from trainer.features import FeatureSpec, Number
+from trainer.preprocess import PREPROCESSING
 
 # Of a feature, and of an output in standard deviations. Float32 has seven digits; sines and some
 # layers cost a few.

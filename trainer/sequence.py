@@ -16,8 +16,9 @@ from shared.errors import ConfigError, ContractError, ShardfitError
 from shared.layout import Side
 from trainer.batch_reader import BatchReader
 from trainer.dataset import Dataset, open_dataset, say_on_stderr
+from trainer.derive import Missing, derive_features
 from trainer.encode import Float32, weigh
-from trainer.features import FeatureSpec, Missing, derive_features
+from trainer.features import FeatureSpec
 from trainer.feed import Feed
 from trainer.label import ClassWeight, Task
 from trainer.teardown import let_go_of_iterators
