@@ -5,13 +5,14 @@ The only part of the scan that must go in order. It costs microseconds a piece.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sharder.encoding import Encoding
 from sharder.lines import CR, LF, Positions, line_ends
-from sharder.scan import Scan, structural_quotes
+from sharder.scan import Scan, scan_from
+from sharder.structure import State
 from shared.errors import SourceError
 
 
@@ -21,11 +22,10 @@ class Alignment:
 
     Attributes:
         ends: (E,) record ends in the piece, blank lines too.
-        trusted: whether each quote in the records that end in the piece is structural.
+        trusted: whether counting is right about the records that end in the piece.
         tail_trusted: the same for the tail.
         tail: the bytes behind the last record end, of earlier pieces too.
-        inside: whether the tail ends inside quotes.
-        opens: whether a quote would be structural next.
+        state: behind the tail.
         records: number of records that ended so far, blank lines not counted.
         first_record: how many of them are of earlier sources.
         lines: number of line ends before the tail in its source, those inside quotes counted too.
@@ -35,8 +35,7 @@ class Alignment:
     trusted: bool = True
     tail_trusted: bool = True
     tail: bytes = b""
-    inside: bool = False
-    opens: bool = True
+    state: State = field(default_factory=State)
     records: int = 0
     first_record: int = 0
     lines: int = 0
@@ -65,28 +64,19 @@ def align(
         max_record_bytes: bound of a record, and so of the memory that a stray quote can take.
 
     Raises:
-        SourceError: a record is longer than `max_record_bytes`, or the source ends inside quotes.
+        SourceError: a record is longer than `max_record_bytes`, or the source ends within one.
     """
-    data, dialect, inside = scan.data, scan.dialect, before.inside
-    trusted = scan.trusted[inside] and (before.opens or inside or not dialect.has_quotes(data[:1]))
+    data, state = scan.data, before.state
+    trusted = scan.holds(state)
     if trusted:
-        ends = scan.ends[inside]
-        ends_inside = bool((inside + scan.n_quotes) & 1)
-        last_quote_counts = True
+        ends, state_after = scan.ends[state.inside], scan.after[state.inside]
     else:
-        quotes = structural_quotes(data, inside=inside, opens=before.opens, dialect=dialect)
-        ends = line_ends(data, last=scan.last)
-        ends = ends[(np.searchsorted(quotes, ends) + inside) & 1 == 0]
-        ends_inside = bool((inside + len(quotes)) & 1)
-        last_quote_counts = bool(len(quotes)) and int(quotes[-1]) == len(data) - 1
+        ends, state_after = scan_from(scan, state)
     # A CR at the end of the piece before is a line end of its own, if no LF follows.
-    lone_return = before.tail.endswith(b"\r") and data[:1] != b"\n"
-    if lone_return and not inside:
+    lone_return = before.tail.endswith(b"\r") and data[:1] != b"\n" and bool(data or scan.last)
+    # If no quote would open a field behind it, it is escaped.
+    if lone_return and not state.inside and state.opens:
         ends = np.concatenate([np.zeros(1, np.int32), ends])
-    opens = before.opens
-    if data:
-        opens = data[-1] in (LF, CR, dialect.delimiter_byte)
-        opens |= data[-1] == dialect.quote_byte and last_quote_counts
 
     end = int(ends[-1]) if len(ends) else 0
     after = replace(
@@ -95,8 +85,7 @@ def align(
         trusted=trusted and before.tail_trusted,
         tail_trusted=trusted and (before.tail_trusted or len(ends) > 0),
         tail=data[end:] if len(ends) else before.tail + data,
-        inside=ends_inside,
-        opens=opens,
+        state=state_after if data else state,
     )
     if len(ends):
         lines = _count_lines(before.tail) + lone_return + scan.n_lines - _count_lines(after.tail)
@@ -105,13 +94,20 @@ def align(
             records=before.records + _count_records(data, ends, before.tail),
             lines=before.lines + lines,
         )
-    if len(after.tail) > max_record_bytes or (scan.last and after.inside):
+    if len(after.tail) > max_record_bytes or (scan.last and after.tail):
         offset = scan.offset - len(encoding.source_bytes(before.tail))
         if len(ends):
             offset += len(encoding.source_bytes(before.tail + data[:end]))
         where = place(source, after.records - after.first_record, after.lines, offset)
         if len(after.tail) > max_record_bytes:
             raise too_long(where, max_record_bytes)
+        if not after.state.inside:
+            raise SourceError(
+                where,
+                expected="a line end that closes the record",
+                found=f"one behind {scan.dialect.escape!r}, and the end of the file",
+                hint="the file is cut short, or it has another --escape-char, or none",
+            )
         raise SourceError(
             where,
             expected="a quote that closes the one opened here",

@@ -28,7 +28,7 @@ from shared.layout import shard_dir, shard_name, shard_number
 from shared.manifest import spell_path
 from shared.snapshot import pack, unpack
 
-FORMAT = 1
+FORMAT = 2
 
 # Options that change neither the bytes nor the profile.
 _FREE = {"sources", "out", "name", "workers", "overwrite", "restart"}

@@ -66,6 +66,9 @@ def cli() -> None:
 @click.option("--quote-char", type=_Character({"none": None}),
               default=_DEFAULTS.quote_char, show_default=True,
               help="Around fields: one character, or none.")  # fmt: skip
+@click.option("--escape-char", type=_Character({"none": None}),
+              default=_DEFAULTS.escape_char, show_default="none",
+              help="Takes the meaning from what is behind it: one character, or none.")  # fmt: skip
 @click.option("--no-header", is_flag=True,
               help="The sources have no header: --columns names the columns.")  # fmt: skip
 @click.option("--columns", metavar="NAME,...", default="",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sharder.codec import AUTO, codec_name
+from sharder.dialect import Dialect
 from shared.errors import ConfigError
 from shared.layout import Side
 from shared.manifest import Split
@@ -39,6 +40,8 @@ class SplitConfig:
         encoding: of the sources, by any name that Python has for it, or "auto".
         delimiter: the ASCII character between two fields.
         quote_char: the ASCII character around fields; None if none has a meaning.
+        escape_char: the ASCII character that takes the meaning from the one behind it; None if
+            none does.
         columns: names of the columns, if the sources have no header.
         overwrite: whether to replace an existing dataset, once the new one is complete.
         restart: whether to begin anew where an earlier run of this job was cut off.
@@ -60,6 +63,7 @@ class SplitConfig:
     encoding: str = "utf-8"
     delimiter: str = ","
     quote_char: str | None = '"'
+    escape_char: str | None = None
     columns: tuple[str, ...] = ()
     overwrite: bool = False
     restart: bool = False
@@ -85,6 +89,14 @@ class SplitConfig:
             raise ConfigError(
                 "--quote-char", expected="another one than the delimiter", found=self.delimiter
             )
+        if self.escape_char is not None:
+            _check_character("--escape-char", self.escape_char)
+        if self.escape_char in (self.delimiter, self.quote_char) and self.escape_char is not None:
+            raise ConfigError(
+                "--escape-char",
+                expected="another one than delimiter and quote; doubled quotes need none",
+                found=self.escape_char,
+            )
         if any("\udc80" <= char <= "\udcff" for name in self.columns for char in name):
             raise ConfigError("--columns", expected="names in UTF-8", found="bytes that are none")
         if len(set(self.columns)) != len(self.columns):
@@ -99,6 +111,11 @@ class SplitConfig:
                 expected="a plain directory name, not that of a validation or test side",
                 found=repr(self.name),
             )
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of the sources."""
+        return Dialect(self.delimiter, self.quote_char, self.escape_char)
 
     @property
     def split(self) -> Split:

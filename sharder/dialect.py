@@ -29,10 +29,12 @@ class Dialect:
         delimiter: the ASCII character between two fields.
         quote: the one around fields that have delimiters or line ends in them; None if it is a
             character like any other.
+        escape: the one that takes the meaning from the character behind it; None without one.
     """
 
     delimiter: str = ","
     quote: str | None = '"'
+    escape: str | None = None
 
     @property
     def delimiter_byte(self) -> int:
@@ -45,13 +47,22 @@ class Dialect:
         return -1 if self.quote is None else ord(self.quote)
 
     @property
+    def escape_byte(self) -> int:
+        """The escape character as a byte; -1 without one."""
+        return -1 if self.escape is None else ord(self.escape)
+
+    @property
     def structure(self) -> bytes:
         """All bytes that have a meaning."""
-        return f"{self.delimiter}{self.quote or ''}\r\n".encode()
+        return f"{self.delimiter}{self.quote or ''}{self.escape or ''}\r\n".encode()
 
     def has_quotes(self, data: bytes) -> bool:
         """Tell whether there is a quote in some bytes."""
         return self.quote is not None and self.quote.encode() in data
+
+    def has_escapes(self, data: bytes) -> bool:
+        """Tell whether there is an escape character in some bytes."""
+        return self.escape is not None and self.escape.encode() in data
 
     def read(self, text: str) -> list[list[str]]:
         """Return the fields of records."""
@@ -61,6 +72,7 @@ class Dialect:
                 io.StringIO(text, newline=""),
                 delimiter=self.delimiter,
                 quotechar=self.quote,
+                escapechar=self.escape,
                 quoting=csv.QUOTE_NONE if self.quote is None else csv.QUOTE_MINIMAL,
             )
         )
@@ -78,19 +90,20 @@ class Dialect:
         """
         if self == PLAIN:
             return data, starts, ends
-        # Records with quotes are read and written anew, one by one.
-        quotes = find(data, *(ord(byte) for byte in {'"', self.quote or '"'} - {self.delimiter}))
-        quoted = np.unique(np.searchsorted(ends, quotes, side="right"))
-        quoted = quoted[good[quoted]]
+        # Records with quotes or escapes are read and written anew, one by one.
+        special = {'"', self.quote or '"', self.escape or '"'} - {self.delimiter}
+        rare = np.unique(np.searchsorted(ends, find(data, *map(ord, special)), side="right"))
+        rare = rare[good[rare]]
         parts: list[bytes] = []
         done = 0
-        for some in np.array_split(quoted, len(quoted) // _FEW + 1):
+        for some in np.array_split(rare, len(rare) // _FEW + 1):
             spans = list(zip(starts[some].tolist(), ends[some].tolist(), strict=True))
             rows = self.read(b"".join(data[start:end] for start, end in spans).decode())
             for (start, end), row in zip(spans, rows, strict=True):
-                record = data[start:end]
-                parts += [self._to_commas(data[done:start]), write_plain(row)]
-                parts.append(record[len(record.rstrip(b"\r\n")) :])
+                record = write_plain(row)
+                # The line end is what the fields do not have: of an escaped CR and a LF, the LF.
+                line_end = _count_breaks(data[start:end]) - _count_breaks(record)
+                parts += [self._to_commas(data[done:start]), record, data[end - line_end : end]]
                 done = end
         parts.append(self._to_commas(data[done:]))
         plain = b"".join(parts)
@@ -111,6 +124,10 @@ class Dialect:
         fields = fields[np.concatenate([np.ones(1, bool), fields[1:] != fields[:-1]])]
         starts = np.concatenate([np.zeros(1, np.int32), ends + np.int32(1)])
         return starts[fields], ends[fields]
+
+
+def _count_breaks(data: bytes) -> int:
+    return data.count(b"\n") + data.count(b"\r")
 
 
 def _put_quotes(data: bytes, starts: Positions, ends: Positions) -> bytes:

@@ -15,8 +15,8 @@ from sharder.assign import REJECTED, assign_sides
 from sharder.config import SplitConfig
 from sharder.dialect import Dialect
 from sharder.encoding import Encoding, Text
-from sharder.lines import CHUNK_BYTES, CR, Positions, find, line_ends
-from sharder.scan import Scan, structural_quotes
+from sharder.lines import CHUNK_BYTES, CR, Positions, line_ends
+from sharder.scan import Scan, structure_of
 from shared.manifest import spell_path
 
 
@@ -185,16 +185,13 @@ def _count_fields(
     data: bytes, starts: Positions, ends: Positions, dialect: Dialect, *, trusted: bool
 ) -> npt.NDArray[np.int64]:
     """Return the number of fields of each record, (R,)."""
-    delimiters = _Rank(data, dialect.delimiter_byte)
+    structure = structure_of(data, dialect, trusted=trusted)
+    delimiters = _Rank(structure.text, dialect.delimiter_byte)
     fields = delimiters(ends) - delimiters(starts) + 1
-    if dialect.has_quotes(data):
-        quotes = find(data, dialect.quote_byte)
-        if not trusted:
-            quotes = structural_quotes(data, inside=False, opens=True, dialect=dialect)
-        opening, closing = quotes[0::2], quotes[1::2]
-        quoted = delimiters(closing) - delimiters(opening)
-        opening, quoted = opening[quoted > 0], quoted[quoted > 0]
-        np.subtract.at(fields, np.searchsorted(ends, opening, side="right"), quoted)
+    opening, closing = structure.quotes[0::2], structure.quotes[1::2]
+    quoted = delimiters(closing) - delimiters(opening)
+    opening, quoted = opening[quoted > 0], quoted[quoted > 0]
+    np.subtract.at(fields, np.searchsorted(ends, opening, side="right"), quoted)
     return fields
 
 

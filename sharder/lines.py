@@ -48,9 +48,9 @@ def move(positions: Positions, before: bytes, after: bytes) -> Positions:
     Args:
         positions: indices behind line ends of `before`, or 0, ascending.
         before: a text.
-        after: the same lines, but of other lengths.
+        after: a text with the same CR and LF in the same order, and other bytes between them.
     """
-    line_ends_before, line_ends_after = (line_ends(data, last=True) for data in (before, after))
-    number = np.searchsorted(line_ends_before, positions, side="right")
-    moved: Positions = np.concatenate([np.zeros(1, np.int32), line_ends_after])[number]
+    number = np.searchsorted(find(before, LF, CR), positions)
+    behind = find(after, LF, CR) + np.int32(1)
+    moved: Positions = np.concatenate([np.zeros(1, np.int32), behind])[number]
     return moved

@@ -2,29 +2,17 @@
 
 A line end ends a record unless it stands inside quotes, and a piece that begins in the middle of
 the file may begin inside quotes. So each piece is scanned for both cases at once, in parallel;
-the alignment, which goes through the pieces in order, then says which of them holds.
-
-What is a record is what Python's `csv` module says (not strict): a quote opens a quoted field only
-at the start of a field; elsewhere in an unquoted field (`5" nail`) it is a literal character.
-Counting quotes knows nothing of that, so it is only the fast path. Whether it may be trusted is
-checked: each quote that it takes for an opening one must stand at the start of a field, or right
-behind a closing one, which makes the two an escaped quote. Where one does not, the quotes are
-looked at one by one (`structural_quotes`).
+the alignment, which goes through the pieces in order, then says which of them holds. Where neither
+does, the piece is scanned once more, from the state that is known by then (`scan_from`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from sharder.dialect import PLAIN, Dialect
-from sharder.lines import CR, LF, Positions, find, line_ends
-
-Bytes = npt.NDArray[np.uint8]
-
-_NONE = np.empty(0, np.int32)
+from sharder.lines import Positions, line_ends
+from sharder.structure import State, Structure, by_counting, is_trusted, one_by_one
 
 
 @dataclass(frozen=True)
@@ -38,9 +26,9 @@ class Scan:
         dialect: of the source.
         ends: record ends (index behind the line end), each (E,), if the piece begins outside
             quotes, and if it begins inside.
-        trusted: whether the fast path holds, in each case.
-        n_quotes: number of quote characters.
-        n_lines: number of line ends, those inside quotes counted too.
+        after: the state behind the piece, in each case.
+        trusted: whether that holds, in each case.
+        n_lines: number of line ends, those inside quotes and escaped ones counted too.
     """
 
     data: bytes
@@ -48,9 +36,17 @@ class Scan:
     offset: int
     dialect: Dialect
     ends: tuple[Positions, Positions]
+    after: tuple[State, State]
     trusted: tuple[bool, bool]
-    n_quotes: int
     n_lines: int
+
+    def holds(self, state: State) -> bool:
+        """Tell whether one of the two cases holds for a piece that begins in a state."""
+        if state.escaped or not self.trusted[state.inside]:
+            return False
+        # Of these two as the first byte, what they mean depends on the byte before.
+        literal_quote = not (state.opens or state.inside) and self.dialect.has_quotes(self.data[:1])
+        return not literal_quote and not (state.closed and self.dialect.has_escapes(self.data[:1]))
 
 
 def scan(data: bytes, *, last: bool, offset: int = 0, dialect: Dialect = PLAIN) -> Scan:
@@ -59,57 +55,38 @@ def scan(data: bytes, *, last: bool, offset: int = 0, dialect: Dialect = PLAIN) 
     A CR at its very end is a line end only if no LF follows, so unless the piece is the last it is
     left to the alignment with the next one.
     """
-    array = np.frombuffer(data, np.uint8)
-    ends = line_ends(data, last=last)
-    if not dialect.has_quotes(data):
-        return Scan(data, last, offset, dialect, (ends, _NONE), (True, True), 0, len(ends))
-    quotes = find(data, dialect.quote_byte)
-    inside = (np.searchsorted(quotes, ends) & 1).astype(bool)
+    structure = by_counting(data, dialect)
+    ends = all_ends = line_ends(structure.text, last=last)
+    inside = ends[:0]
+    if len(structure.quotes):
+        is_outside = structure.outside(ends, inside=False)
+        ends, inside = ends[is_outside], ends[~is_outside]
     return Scan(
         data,
         last,
         offset,
         dialect,
-        (ends[~inside], ends[inside]),
+        (ends, inside),
         (
-            _all_at_field_start(array, quotes[0::2], dialect),
-            _all_at_field_start(array, quotes[1::2], dialect),
+            structure.after(State(), dialect),
+            structure.after(State(inside=True), dialect),
         ),
-        len(quotes),
-        len(ends),
+        (
+            is_trusted(structure, dialect, inside=False),
+            is_trusted(structure, dialect, inside=True),
+        ),
+        len(all_ends) if structure.text is data else len(line_ends(data, last=last)),
     )
 
 
-def _all_at_field_start(array: Bytes, opening: Positions, dialect: Dialect) -> bool:
-    """Tell whether each of these quotes stands where a quoted field may begin or go on.
-
-    One at position 0 depends on the piece before: the alignment looks at it.
-    """
-    if len(opening) and opening[0] == 0:
-        opening = opening[1:]
-    before = array[opening - 1]
-    starts = (before == dialect.delimiter_byte) | (before == LF)
-    starts |= (before == dialect.quote_byte) | (before == CR)
-    return bool(starts.all())
+def scan_from(piece: Scan, state: State) -> tuple[Positions, State]:
+    """Return the record ends of a piece that begins in a state, and the state behind it."""
+    structure = one_by_one(piece.data, state, piece.dialect)
+    ends = line_ends(structure.text, last=piece.last)
+    ends = ends[structure.outside(ends, inside=state.inside)]
+    return ends, structure.after(state, piece.dialect)
 
 
-def structural_quotes(data: bytes, *, inside: bool, opens: bool, dialect: Dialect) -> Positions:
-    """Return the quotes that open or close a quoted field, or are half of an escaped quote.
-
-    Args:
-        data: a piece.
-        inside: whether it begins inside quotes.
-        opens: whether a quote as its first byte would be structural.
-        dialect: of the source.
-    """
-    kept: list[int] = []
-    closed = 0 if opens else -1  # where a quote would follow a closing one directly
-    starts = bytes((dialect.delimiter_byte, LF, CR))
-    for position in find(data, dialect.quote_byte).tolist():
-        if inside:
-            closed = position + 1
-        elif position != closed and (position == 0 or data[position - 1] not in starts):
-            continue
-        kept.append(position)
-        inside = not inside
-    return np.array(kept, np.int32)
+def structure_of(data: bytes, dialect: Dialect, *, trusted: bool) -> Structure:
+    """Return the structure of whole records; `trusted` is what their alignment says."""
+    return by_counting(data, dialect) if trusted else one_by_one(data, State(), dialect)

@@ -76,6 +76,9 @@ class Source:
     @property
     def line_end(self) -> bytes:
         """The line end behind the header, which completes a last record that has none."""
+        if self.dialect.escape is not None:
+            # Nothing is behind an escape character at the very end: not the CR of a CR LF either.
+            return b"\n"
         for end in (b"\r\n", b"\n", b"\r"):
             if self.header_line.endswith(end):
                 return end

@@ -16,7 +16,6 @@ from rich.console import Console
 from sharder.assign import SIDES
 from sharder.codec import AUTO, codec_name
 from sharder.config import SplitConfig
-from sharder.dialect import Dialect
 from sharder.encoding import Encoding
 from sharder.graph import State, build
 from sharder.piece import cut_rounds
@@ -67,7 +66,7 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     sources = open_sources(
         config.sources,
         encoding=encoding,
-        dialect=Dialect(config.delimiter, config.quote_char),
+        dialect=config.dialect,
         columns=config.columns,
         max_record_bytes=config.max_record_bytes,
     )

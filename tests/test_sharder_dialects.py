@@ -18,11 +18,18 @@ from shared.errors import SourceError
 from shared.layout import Side, list_shards
 
 
-def read(text: str, delimiter: str = ",", quote: str | None = '"') -> list[list[str]]:
+def read(
+    text: str, delimiter: str = ",", quote: str | None = '"', escape: str | None = None
+) -> list[list[str]]:
     """The oracle: the records of a text, blank lines left out."""
     quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    lines = io.StringIO(text, newline="")
-    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, quoting=quoting)  # type: ignore[arg-type]
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        quotechar=quote,
+        escapechar=escape,
+        quoting=quoting,  # type: ignore[arg-type]
+    )
     return [row for row in reader if row]
 
 
@@ -44,37 +51,70 @@ def shard_rows(result: SplitResult) -> list[list[str]]:
 
 
 @given(
-    body=st.text(st.sampled_from("ab,;|'\"\r\n 表"), max_size=50),
+    body=st.text(st.sampled_from("ab,;|'\"\\\r\n 表"), max_size=50),
     delimiter=st.sampled_from([";", "\t", "|", ",", " ", "a"]),
     quote=st.sampled_from(['"', "'", None]),
+    escape=st.sampled_from([None, "\\", "b"]),
     encoding=st.sampled_from(["utf-8", "cp932", "utf-16-le"]),
     block_bytes=st.integers(1, 30),
 )
-@example(body='1,5;"x"\n', delimiter=";", quote='"', encoding="utf-8", block_bytes=1)
-@example(body='表|";,"\n1|2\n', delimiter="|", quote='"', encoding="cp932", block_bytes=3)
+@example(body='1,5;"x"\n', delimiter=";", quote='"', escape=None, encoding="utf-8", block_bytes=1)
+@example(
+    body='表|";,"\n1|2\n', delimiter="|", quote='"', escape=None, encoding="cp932", block_bytes=3
+)
+@example(
+    body='"a"\\,"b\\"\n\\\\"\n',
+    delimiter=",",
+    quote='"',
+    escape="\\",
+    encoding="utf-8",
+    block_bytes=1,
+)
+@example(
+    body="1,a\\\r\n2,b\\\r3,c\\\n",
+    delimiter=",",
+    quote=None,
+    escape="\\",
+    encoding="utf-8",
+    block_bytes=2,
+)
 def test_shards_have_what_python_reads_in_any_dialect(
-    body: str, delimiter: str, quote: str | None, encoding: str, block_bytes: int
+    body: str,
+    delimiter: str,
+    quote: str | None,
+    escape: str | None,
+    encoding: str,
+    block_bytes: int,
 ) -> None:
+    dialect = (delimiter, quote, escape)
     name = "y" if delimiter == "," else "y,"  # which the shards must quote
     text = f"x{delimiter}{name}\n1{delimiter}2\n{body}\n"
-    records = read(text, delimiter, quote)[1:]
-    if quote and len(read(f"{text}\nz\n", delimiter, quote)) == len(records) + 1:
-        text += f"{quote}\n"  # closes what the body has left open
-        records = read(text, delimiter, quote)[1:]
+
+    def is_whole(text: str) -> bool:
+        return read(text + "z\n", *dialect) == [*read(text, *dialect), ["z"]]
+
+    # What closes a record that the body has left open.
+    text = next((text + end for end in ("", "\n", f"{quote}\n") if is_whole(text + end)), text)
     with tempfile.TemporaryDirectory() as directory:
+        options = {
+            "delimiter": delimiter,
+            "quote_char": quote,
+            "escape_char": escape,
+            "encoding": encoding,
+            "block_bytes": block_bytes,
+            "rows_per_shard": 2,
+        }
         source = write(Path(directory), text.encode(encoding))
-        result = split(
-            source,
-            delimiter=delimiter,
-            quote_char=quote,
-            encoding=encoding,
-            block_bytes=block_bytes,
-            rows_per_shard=2,
-        )
+        if not is_whole(text):
+            with pytest.raises(SourceError, match=r"expected a (quote|line end) that closes"):
+                split(source, **options)
+            return
+        records = read(text, *dialect)[1:]
+        result = split(source, **options)
         assert result.manifest.header == ("x", name)
         assert shard_rows(result) == [row for row in records if len(row) == 2]
         rejected = tree(result.dataset / "rejected").get("records.csv", b"").decode(encoding)
-        assert read(rejected, delimiter, quote) == [row for row in records if len(row) != 2]
+        assert read(rejected, *dialect) == [row for row in records if len(row) != 2]
 
 
 def test_records_that_need_no_quotes_keep_their_bytes(tmp_path: Path) -> None:
@@ -115,6 +155,11 @@ def test_a_source_without_a_header_gets_the_names_that_are_given(tmp_path: Path)
         (("--delimiter", '"'), "--delimiter: expected one ASCII character that can have this"),
         (("--delimiter", "、"), "--delimiter: expected one ASCII character that can"),
         (("--quote-char", ","), "--quote-char: expected another one than the delimiter"),
+        (("--escape-char", '"'), "--escape-char: expected another one than delimiter and quote"),
+        (
+            ("--escape-char", "\\\\"),
+            "--escape-char: expected one ASCII character that can have this",
+        ),
     ],
 )
 def test_a_dialect_that_cannot_be_is_wrong_usage(
