@@ -134,7 +134,10 @@ def split(**options: Any) -> None:
 @cli.command()
 @_DATASET
 def verify(dataset: Path) -> None:
-    """Prove the manifest from the files: names, counts, checksums, headers."""
+    """Prove the manifest from the files: names, counts, checksums, headers.
+
+    All that is not as it was written is told, each with what to do.
+    """
     from sharder.report import print_verified
     from sharder.verify import run
 
@@ -166,8 +169,10 @@ def rejected(dataset: Path, *, raw: bool) -> None:
     """Print the records that were kept aside: where each is from, what is wrong, its bytes."""
     from sharder.align import place
     from sharder.rejected import read_rejected
+    from sharder.verify import require_manifest
 
-    for bad in read_rejected(dataset):
+    manifest = require_manifest(dataset)
+    for bad in read_rejected(dataset) if manifest.rejected else ():
         if raw:
             sys.stdout.buffer.write(bad.data)
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sharder.inspect import Block, Rejected
 from shared.errors import RejectedError
 from shared.layout import REJECTED_NAME
+from shared.manifest import File, measure
 
 REASONS_NAME = "reasons.csv"
 RECORDS_NAME = "records.csv"
@@ -92,6 +93,10 @@ class Ledger:
             RejectedError: more records are rejected than allowed.
         """
         self._check(self.records, "")
+
+    def measure(self) -> dict[str, File]:
+        """Return size and checksum of each file in `directory`."""
+        return {name: measure(self.directory / name) for name in sorted(self.file_bytes)}
 
     def _check(self, records: int, about: str) -> None:
         if self.rejected <= self.max_rejected * records:

@@ -8,20 +8,16 @@ from pathlib import Path
 
 from sharder.inspect import Rejected
 from sharder.ledger import REASONS_NAME, RECORDS_NAME
-from sharder.verify import require_manifest
 from shared.errors import ContractError
 from shared.layout import REJECTED_NAME
 
 
 def read_rejected(dataset: Path) -> Iterator[Rejected]:
-    """Yield the rejected records of a dataset, in the order of the sources.
+    """Yield the rejected records of a dataset that has some, in the order of the sources.
 
     Raises:
-        ContractError: there is no dataset, or its rejected records are not whole.
+        ContractError: they are not whole.
     """
-    manifest = require_manifest(dataset)
-    if not manifest.rejected:
-        return
     directory = dataset / REJECTED_NAME
     try:
         with (
@@ -31,12 +27,14 @@ def read_rejected(dataset: Path) -> Iterator[Rejected]:
             for row in csv.DictReader(reasons):
                 size = int(row["bytes"])
                 data = records.read(size)
-                if len(data) < size:
+                if len(data) != size:
                     raise ValueError(f"the end of {RECORDS_NAME} within a record")
                 yield Rejected(
                     *(row["source"], int(row["record"]), int(row["line"]), int(row["offset"])),
                     *(row["reason"], data),
                 )
+            if records.read(1):
+                raise ValueError(f"more in {RECORDS_NAME} than {REASONS_NAME} tells of")
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise ContractError(
             directory,

@@ -157,6 +157,7 @@ def _split(
         split=config.split,
         records=ledger.records,
         rejected=ledger.rejected,
+        rejected_files=ledger.measure(),
         sides=sides,
         columns=state.profile.columns() if state.profile else None,
     )

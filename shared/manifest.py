@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+import xxhash
 
 from shared.durable import publish
 from shared.errors import ContractError
@@ -18,7 +20,15 @@ FORMAT = 1
 # A hundred million shards would be about this; anything above is not a manifest.
 MAX_MANIFEST_BYTES = 4 << 30
 
+_BUFFER_BYTES = 1 << 20
+
 Count = Annotated[int, msgspec.Meta(ge=0)]
+
+# Second line of the file: the checksum of all its other lines. `sed 2d manifest.json | xxh128sum`
+# prints the same one.
+_CHECKSUM_LINE = ' "xxh3_128": "{}",\n'
+_CHECKSUM = re.compile(rb'\{\n "xxh3_128": "([0-9a-f]{32})",\n')
+_AGAIN = "restore it from a copy, or run the same `sharder split` command with --overwrite"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +81,17 @@ class Shards(msgspec.Struct, frozen=True, kw_only=True):
     xxh3_128: tuple[str, ...]
 
 
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file as it was written: its size, and its checksum as `xxh128sum` prints it."""
+
+    bytes: Count
+    xxh3_128: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a dataset holds. records = training + validation + rejected, always.
+
+    The file has a checksum of itself besides, so that one that was edited is told.
 
     Attributes:
         format: version of this file's form.
@@ -83,6 +102,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         split: the rule that put the records on their sides.
         records: number of records found in the sources, blank lines not counted.
         rejected: number of records kept in `rejected/` instead of a shard.
+        rejected_files: the files there, by their names.
         sides: the shards of each side.
         columns: the profile of each column, or None with `--no-profile`.
     """
@@ -95,6 +115,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     split: Split
     records: Count
     rejected: Count
+    rejected_files: dict[str, File] = {}
     sides: dict[Side, Shards]
     columns: tuple[Column, ...] | None
 
@@ -104,6 +125,20 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return min(left, self.rows_per_shard)
 
 
+def measure(path: Path) -> File:
+    """Return size and checksum of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest, size = xxhash.xxh3_128(), 0
+    with path.open("rb") as file:
+        while data := file.read(_BUFFER_BYTES):
+            digest.update(data)
+            size += len(data)
+    return File(bytes=size, xxh3_128=digest.hexdigest())
+
+
 def spell_path(path: str | Path) -> str:
     """Return a path as text; bytes of it that are no UTF-8 become backslash escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -111,9 +146,11 @@ def spell_path(path: str | Path) -> str:
 
 def save_manifest(manifest: Manifest, dataset: Path) -> None:
     """Write the manifest of a dataset, whole or not at all."""
-    text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    opening, text = b"{\n", msgspec.json.format(msgspec.json.encode(manifest), indent=1)[2:] + b"\n"
+    checksum = _CHECKSUM_LINE.format(_checksum(opening, text)).encode()
     temporary = dataset / f".{MANIFEST_NAME}.tmp"
-    temporary.write_bytes(text + b"\n")
+    with temporary.open("wb") as file:
+        file.writelines((opening, checksum, text))
     publish(temporary, dataset / MANIFEST_NAME)
 
 
@@ -121,23 +158,50 @@ def load_manifest(dataset: Path) -> Manifest | None:
     """Read the manifest of a dataset; None if the directory has none.
 
     Raises:
+        ContractError: it cannot be read, is not of this form, does not agree with itself, or is
+            not what was written.
+    """
+    found = read_manifest(dataset)
+    if found is None:
+        return None
+    manifest, change = found
+    if change:
+        raise change
+    return manifest
+
+
+def read_manifest(dataset: Path) -> tuple[Manifest, ContractError | None] | None:
+    """Read the manifest of a dataset, and tell whether it was changed since it was written.
+
+    Raises:
         ContractError: it cannot be read, is not of this form, or does not agree with itself.
     """
     path = dataset / MANIFEST_NAME
-    again = "restore it from a copy, or run the same `sharder split` command with --overwrite"
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ContractError(path, expected="a manifest", found="more than 4 GiB", hint=again)
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+            raise ContractError(path, expected="a manifest", found="more than 4 GiB", hint=_AGAIN)
+        data = path.read_bytes()
+        manifest = msgspec.json.decode(data, type=Manifest)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ContractError(path, found=error.strerror or str(error)) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ContractError(path, expected="a manifest", found=str(error), hint=again) from None
+        raise ContractError(path, expected="a manifest", found=str(error), hint=_AGAIN) from None
     if fault := _fault(manifest):
-        raise ContractError(path, found=fault, hint=again)
-    return manifest
+        raise ContractError(path, found=fault, hint=_AGAIN)
+    match = _CHECKSUM.match(data)
+    if match and _checksum(b"{\n", memoryview(data)[match.end() :]) == match[1].decode():
+        return manifest, None
+    expected = f"checksum {match[1].decode()}" if match else "a checksum in its second line"
+    found = "another one: it was edited, or damaged" if match else "none"
+    return manifest, ContractError(path, expected=expected, found=found, hint=_AGAIN)
+
+
+def _checksum(opening: bytes, text: bytes | memoryview) -> str:
+    digest = xxhash.xxh3_128(opening)
+    digest.update(text)
+    return digest.hexdigest()
 
 
 def _fault(manifest: Manifest) -> str:
@@ -150,6 +214,8 @@ def _fault(manifest: Manifest) -> str:
         return "a profile of other columns than the header's"
     if Side.TRAIN not in manifest.sides:
         return "no training side"
+    if any(Path(name).name != name for name in manifest.rejected_files):
+        return "rejected records outside of their directory"
     for side, shards in manifest.sides.items():
         count = -(-shards.records // manifest.rows_per_shard)
         if not count == len(shards.bytes) == len(shards.xxh3_128):

@@ -245,24 +245,6 @@ def test_a_run_without_room_is_refused_before_anything_is_written(tmp_path: Path
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda shard: shard.write_bytes(shard.read_bytes()[:-4]), "bytes, found"),
-        (lambda shard: shard.write_bytes(shard.read_bytes().replace(b"7", b"8", 1)), "checksum"),
-        (lambda shard: shard.unlink(), "split_data_00001.csv, found split_data_00002.csv"),
-        (lambda shard: shutil.copy(shard, shard.with_name("split_data_00003.csv")), "remove"),
-        (lambda shard: shard.parents[1].joinpath("manifest.json").unlink(), "manifest.json"),
-    ],
-)
-def test_verify_finds_damage(tmp_path: Path, damage: object, message: str) -> None:
-    write(tmp_path, "a\n" + "".join(f"{n}\n" for n in range(2600)))
-    sharder("split", "drop.csv", "--out", ".", "--validate-fraction", 0, cwd=tmp_path)
-    sharder("verify", "log_quest", cwd=tmp_path)
-    damage(tmp_path / "log_quest" / "splited" / "split_data_00001.csv")  # type: ignore[operator]
-    assert message in failure("verify", "log_quest", cwd=tmp_path)
-
-
 def test_ctrl_c_leaves_nothing_and_a_killed_run_is_cleaned_by_the_next(tmp_path: Path) -> None:
     rows = b'1,"some text that is long enough to fill blocks"\n' * 1000
     with (tmp_path / "drop.csv").open("wb") as file:
@@ -456,12 +438,3 @@ def test_a_spelling_of_nan_beside_another_marker_is_missing_too(tmp_path: Path) 
     power = json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout)[1]
     assert (power["type"], power["missing"], power["distinct"]) == ("integer", 5, 2)
     assert power["missing_markers"] == ["1e999", "NAN", "nan"]
-
-
-def test_verify_looks_at_the_rejected_records(tmp_path: Path) -> None:
-    write(tmp_path, "a,b\n" + "1,2\n" * 500 + "3\n")
-    sharder("split", "drop.csv", "--out", ".", cwd=tmp_path)
-    (tmp_path / "log_quest" / "rejected" / "records.csv").write_bytes(b"")
-    assert "2 bytes in reasons.csv, 0 in records.csv" in failure(
-        "verify", "log_quest", cwd=tmp_path
-    )

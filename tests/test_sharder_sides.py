@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 from splitting import failure, sharder, tree, write
 
 from shared.layout import Side, list_shards, side_root
+from shared.manifest import load_manifest, save_manifest
 
 
 def read_side(dataset: Path, side: Side) -> list[dict[str, str]]:
@@ -63,9 +64,10 @@ def test_verify_proves_that_no_group_is_on_two_sides(tmp_path: Path) -> None:
         "split by player, 0.1 for validation" in sharder("info", "log_quest", cwd=tmp_path).stdout
     )
     # A manifest that tells of another rule than the run had.
-    manifest = json.loads((tmp_path / "log_quest/manifest.json").read_text())
-    manifest["split"]["seed"] = 1
-    (tmp_path / "log_quest/manifest.json").write_text(json.dumps(manifest))
+    manifest = load_manifest(tmp_path / "log_quest")
+    assert manifest is not None
+    other = msgspec.structs.replace(manifest.split, seed=1)
+    save_manifest(msgspec.structs.replace(manifest, split=other), tmp_path / "log_quest")
     message = failure("verify", "log_quest", cwd=tmp_path)
     assert "split_data_00000.csv: record " in message
     assert "expected a player of the train side, found '" in message

@@ -1,0 +1,229 @@
+"""What of a dataset's files is not as its manifest says: all of it, each with what to do."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import xxhash
+
+from sharder.align import align, begin
+from sharder.assign import find_strays
+from sharder.encoding import UTF8
+from sharder.header import parse_header
+from sharder.rejected import read_rejected
+from sharder.scan import scan
+from shared.errors import ContractError, SourceError
+from shared.layout import REJECTED_NAME, Side, shard_dir, shard_number, shard_path
+from shared.manifest import File, Manifest, measure
+from shared.values import read_text
+
+_BATCH = 1000
+
+# What is raised where the bytes of a shard are no CSV in UTF-8 with a header.
+_NO_CSV = (SourceError, UnicodeDecodeError, csv.Error, IndexError)
+
+_UNTRUE = "the manifest is not true of it: run the same `sharder split` command with --overwrite"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something that is not as the manifest says.
+
+    Attributes:
+        error: says where, what was expected, what was found, and what to do.
+        shard: side and number of the shard that it is, if it can be written anew.
+        is_rejected: whether it is of the rejected records, which can be written anew.
+        extra: the file that is no part of the dataset, if it is one.
+    """
+
+    error: ContractError
+    shard: tuple[Side, int] | None = None
+    is_rejected: bool = False
+    extra: Path | None = None
+
+
+def find_damage(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
+    """Yield all that is not as the manifest says, in the order of the files."""
+    yield from _check_rejected(dataset, manifest)
+    for side in Side:
+        yield from _check_names(dataset, manifest, side)
+        if side in manifest.sides:
+            yield from _check_shards(dataset, manifest, side)
+
+
+def _repair(dataset: Path) -> str:
+    return f"`sharder repair {dataset}` writes it anew from its source"
+
+
+def _check_names(dataset: Path, manifest: Manifest, side: Side) -> Iterator[Damage]:
+    """Find what else there is in a directory of shards: who reads all files there would take it."""
+    directory = shard_dir(dataset, side)
+    count = len(manifest.sides[side].bytes) if side in manifest.sides else 0
+    for name in _names(directory):
+        number = shard_number(name)
+        if number is None or number >= count:
+            yield _extra(directory / name, f"{count:,} {side} shards and nothing else")
+
+
+def _names(directory: Path) -> list[str]:
+    """Return what is in a directory, if it is one; hidden files are nobody's data."""
+    if not directory.is_dir():
+        return []
+    return sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
+
+
+def _extra(path: Path, expected: str) -> Damage:
+    error = ContractError(
+        path.parent,
+        expected=expected,
+        found=path.name,
+        hint="it is no part of the dataset: move it elsewhere",
+    )
+    return Damage(error, extra=path)
+
+
+def _check_shards(dataset: Path, manifest: Manifest, side: Side) -> Iterator[Damage]:
+    numbers = range(len(manifest.sides[side].bytes))
+    check = _ShardCheck(dataset, manifest, side)
+    with ThreadPoolExecutor() as pool:
+        # In batches, so that a dataset of any size keeps only a few tasks waiting.
+        for start in range(0, len(numbers), _BATCH):
+            found = pool.map(check, numbers[start : start + _BATCH])
+            yield from (damage for damage in found if damage is not None)
+
+
+@dataclass(frozen=True)
+class _ShardCheck:
+    """The check of each shard of one side; says what is wrong with it, if anything is."""
+
+    dataset: Path
+    manifest: Manifest
+    side: Side
+
+    def __call__(self, number: int) -> Damage | None:
+        path, entry = shard_path(self.dataset, self.side, number), self.manifest.sides[self.side]
+        wanted = File(bytes=entry.bytes[number], xxh3_128=entry.xxh3_128[number])
+        found = expected = ""
+        try:
+            data = path.read_bytes()
+        except OSError as failure:
+            found = failure.strerror or str(failure)
+        else:
+            own = File(bytes=len(data), xxh3_128=xxhash.xxh3_128_hexdigest(data))
+            if own == wanted:
+                # The checksum proves the bytes; what follows, that the manifest is true of them.
+                problem = self._check_content(path, data, number)
+                return Damage(problem) if problem else None
+            expected, found = self._describe_change(data, own, wanted)
+        error = ContractError(path, expected=expected, found=found, hint=_repair(self.dataset))
+        return Damage(error, shard=(self.side, number))
+
+    def _describe_change(self, data: bytes, own: File, wanted: File) -> tuple[str, str]:
+        """Return what was expected of a shard and what was found, as plainly as it can be told."""
+        if other := self._paths.get(own.xxh3_128):
+            return "its own records", f"those of {other}"
+        try:
+            _, header = _read_structure(data)
+        except _NO_CSV:
+            header = self.manifest.header
+        if header != self.manifest.header:
+            return f"the header {', '.join(self.manifest.header)}", ", ".join(header)
+        if own.bytes != wanted.bytes:
+            return f"{wanted.bytes:,} bytes", f"{own.bytes:,}"
+        return f"checksum {wanted.xxh3_128}", f"{own.xxh3_128}: the file was changed"
+
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        """The shard that each checksum is of, of all sides."""
+        return {
+            checksum: shard_path(self.dataset, side, number)
+            for side, shards in self.manifest.sides.items()
+            for number, checksum in enumerate(shards.xxh3_128)
+        }
+
+    def _check_content(self, path: Path, data: bytes, number: int) -> ContractError | None:
+        manifest = self.manifest
+        try:
+            records, header = _read_structure(data)
+        except _NO_CSV as error:
+            return ContractError(path, expected="a CSV", found=str(error), hint=_UNTRUE)
+        if records != (wanted := manifest.shard_records(self.side, number)):
+            return ContractError(
+                path, expected=f"{wanted:,} records", found=f"{records:,}", hint=_UNTRUE
+            )
+        if header != manifest.header:
+            expected = f"the header {', '.join(manifest.header)}"
+            return ContractError(path, expected=expected, found=", ".join(header), hint=_UNTRUE)
+        return self._check_groups(path, data)
+
+    def _check_groups(self, path: Path, data: bytes) -> ContractError | None:
+        """Prove that no group is of another side: the rule says it of each group alone."""
+        if (column := self.manifest.split.column) is None:
+            return None
+        (groups,) = read_text(data, self.manifest.header, columns=[column], skip_header=True)
+        for stray in find_strays(self.manifest.split, self.side, groups)[:1].tolist():
+            return ContractError(
+                f"{path}: record {stray + 1}",
+                expected=f"a {column} of the {self.side} side",
+                found=repr(groups[stray].as_py()),
+                hint=_UNTRUE,
+            )
+        return None
+
+
+def _read_structure(data: bytes) -> tuple[int, tuple[str, ...]]:
+    """Return the number of records of a shard, and its header.
+
+    Raises:
+        SourceError, UnicodeDecodeError, csv.Error, IndexError: it is no CSV.
+    """
+    aligned = align(
+        scan(data, last=True), begin(), source="", encoding=UTF8, max_record_bytes=len(data)
+    )
+    return aligned.records - 1, parse_header(data[: int(aligned.ends[0])])
+
+
+def _check_rejected(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
+    directory = dataset / REJECTED_NAME
+    again = _repair(dataset)
+    for name in _names(directory):
+        if name not in manifest.rejected_files:
+            yield _extra(directory / name, "the rejected records and nothing else")
+    is_whole = True
+    for name, wanted in manifest.rejected_files.items():
+        try:
+            found = measure(directory / name)
+        except OSError as failure:
+            expected, told = "", failure.strerror or str(failure)
+        else:
+            if found == wanted:
+                continue
+            expected = f"{wanted.bytes:,} bytes, checksum {wanted.xxh3_128}"
+            told = f"{found.bytes:,} bytes, checksum {found.xxh3_128}"
+        error = ContractError(directory / name, expected=expected, found=told, hint=again)
+        is_whole = False
+        yield Damage(error, is_rejected=True)
+    if is_whole:
+        yield from _count_rejected(dataset, manifest)
+
+
+def _count_rejected(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
+    """Prove that the manifest is true of the rejected records, which are as they were written."""
+    try:
+        count = sum(1 for _ in read_rejected(dataset)) if manifest.rejected_files else 0
+    except ContractError as failure:
+        yield Damage(failure)
+        return
+    if count != manifest.rejected:
+        error = ContractError(
+            dataset / REJECTED_NAME,
+            expected=f"{manifest.rejected:,} rejected records",
+            found=f"{count:,}",
+            hint=_UNTRUE,
+        )
+        yield Damage(error)
