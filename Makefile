@@ -52,7 +52,7 @@ benchmark: $(VENV)/installed-test  ## measure against GNU split and the classic 
 
 soak: $(VENV)/installed-test  ## fifty times as many examples, and KILLS=50 kills at random moments
 	$(BIN)/python -m pytest --hypothesis-profile=soak tests/test_sharder_records.py
-	$(BIN)/python -m pytest -s tests/soak_sharder_resume.py tests/soak_trainer_resume.py
+	$(BIN)/python -m pytest -n 0 -s tests/soak_sharder_resume.py tests/soak_trainer_resume.py
 
 clean:  ## remove all that the targets make
 	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

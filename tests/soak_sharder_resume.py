@@ -24,7 +24,7 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
 
 def test_killed_at_random_moments_a_split_ends_with_the_same_bytes(tmp_path: Path) -> None:
     rng = random.Random(int(os.environ.get("SEED", "0")))
-    write_log(tmp_path)
+    write_log(tmp_path, 12_000)
     expected = []
     for variant in VARIANTS:
         sharder("split", "drop.csv", *OPTIONS, *variant, cwd=tmp_path)

@@ -117,8 +117,8 @@ def test_the_bytes_of_a_record_are_the_bytes_of_the_source(
 
 
 @given(
-    n=st.integers(20, 300),
-    block_bytes=st.integers(5, 2000),
+    n=st.integers(20, 80),
+    block_bytes=st.integers(5, 600),
     workers=st.integers(1, 4),
     seed=st.integers(0, 2**64 - 1),
 )

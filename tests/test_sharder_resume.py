@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 from random import Random
 
@@ -20,12 +19,29 @@ from shared.profile import Profile
 from shared.snapshot import pack, unpack
 from shared.values import read_text
 
-# So small that the source has nine hundred blocks, and a checkpoint after each 256 of them.
+# So small that the source has 322 blocks, and a checkpoint after 256 of them.
 OPTIONS = ("--out", "data", "--block-bytes", "400", "--rows-per-shard", "50")
 CHECKPOINT = Path("data/.log_quest.partial/.checkpoint")
 
+# The interpreter of the program imports `sitecustomize` when it starts: a signal comes while the
+# third shard behind a checkpoint is opened, whatever else the machine does.
+TRAP = """
+import itertools, os, sys
+checkpoints, shards = int(os.environ["CHECKPOINTS"]), itertools.count(1)
 
-def write_log(directory: Path, records: int = 12_000) -> None:
+def look(event, arguments):
+    global checkpoints
+    if event == "os.rename" and str(arguments[1]).endswith("/.checkpoint"):
+        checkpoints -= 1
+    elif event == "open" and "split_data_" in str(arguments[0]) and arguments[2] & os.O_EXCL:
+        if checkpoints <= 0 and next(shards) == 3:
+            os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+
+sys.addaudithook(look)
+"""
+
+
+def write_log(directory: Path, records: int = 5500) -> None:
     random = Random(0)
     lines = ["id,player,score,comment"]
     for number in range(records):
@@ -52,48 +68,51 @@ def home(undisturbed: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(
-    home: Path, *, checkpoints: int = 1, source: str = "drop.csv", options: tuple[str, ...] = ()
-) -> subprocess.Popen[bytes]:
-    """Start a run, and wait until it has written so many checkpoints."""
-    process = subprocess.Popen(
-        [SHARDER, "split", source, *OPTIONS, *options], cwd=home, stderr=subprocess.PIPE
+def cut_off(
+    home: Path,
+    number: signal.Signals = signal.SIGKILL,
+    *options: str,
+    source: str = "drop.csv",
+    checkpoints: int = 1,
+) -> str:
+    """Start a run that gets a signal behind so many checkpoints; return what it told."""
+    (home / "trap").mkdir(exist_ok=True)
+    (home / "trap/sitecustomize.py").write_text(TRAP)
+    trap = {"CHECKPOINTS": checkpoints, "SIGNAL": int(number), "PYTHONPATH": home / "trap"}
+    done = subprocess.run(
+        [SHARDER, "split", source, *OPTIONS, *options],
+        cwd=home,
+        env=os.environ | {name: str(value) for name, value in trap.items()},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
-    seen: set[int] = set()
-    deadline = time.monotonic() + 60
-    while len(seen) < checkpoints:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        if (home / CHECKPOINT).exists():
-            seen.add((home / CHECKPOINT).stat().st_ino)
-        time.sleep(0.001)
-    return process
-
-
-def end(process: subprocess.Popen[bytes], number: int) -> str:
-    os.kill(process.pid, number)
-    _, stderr = process.communicate(timeout=60)
-    return stderr.decode()
+    ends = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
+    assert done.returncode == ends[number], done.stderr
+    assert (home / CHECKPOINT).exists()
+    return done.stderr
 
 
 def test_killed_again_and_again_it_ends_with_the_same_bytes(home: Path, undisturbed: Path) -> None:
-    random = Random(1)
-    for checkpoints in (1, 1, 2):
-        process = start(home, checkpoints=checkpoints)
-        time.sleep(random.random() * 0.2)
-        end(process, signal.SIGKILL)
-    done = sharder("split", "drop.csv", *OPTIONS, "--workers", 3, cwd=home)
-    assert "going on at " in done.stderr
+    # Of half the size: a second checkpoint.
+    small = ("--block-bytes", "200")
+    cut_off(home, signal.SIGKILL, *small)
+    for checkpoints in (0, 1):
+        told = cut_off(home, signal.SIGKILL, *small, checkpoints=checkpoints)
+        assert "going on at 40%" in told
+    done = sharder("split", "drop.csv", *OPTIONS, *small, "--workers", 3, cwd=home)
+    assert "going on at 80%" in done.stderr
     assert " MB of an earlier run" in done.stderr
     assert tree(home / "data") == tree(undisturbed / "data")
-    assert "24 rejected" in done.stderr
+    assert "11 rejected" in done.stderr
     sharder("verify", "data/log_quest", cwd=home)
 
 
 def test_a_source_whose_name_is_no_utf8_is_gone_on_with(home: Path, undisturbed: Path) -> None:
     name = os.fsdecode(b"\xff.csv")
     (home / "drop.csv").rename(home / name)
-    end(start(home, source=name), signal.SIGKILL)
+    cut_off(home, source=name)
     done = sharder("split", name, *OPTIONS, cwd=home)
     assert "going on at " in done.stderr
     rejected = (home / "data/log_quest/rejected/reasons.csv").read_text()
@@ -102,7 +121,7 @@ def test_a_source_whose_name_is_no_utf8_is_gone_on_with(home: Path, undisturbed:
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_so(home: Path, undisturbed: Path) -> None:
-    said = end(start(home), signal.SIGINT)
+    said = cut_off(home, signal.SIGINT)
     assert said.endswith("interrupted; what is done is kept: the same command goes on from there\n")
     done = sharder("split", "drop.csv", *OPTIONS, cwd=home)
     assert "going on at " in done.stderr
@@ -110,26 +129,25 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(home: Path, undisturbed: Path) ->
 
 
 def test_a_source_that_has_changed_is_refused_until_the_run_is_begun_anew(home: Path) -> None:
-    end(start(home), signal.SIGKILL)
+    cut_off(home)
     with (home / "drop.csv").open("a") as file:
-        file.write("12000,p1,1.5,late\n")
+        file.write("5500,p1,1.5,late\n")
     message = failure("split", "drop.csv", *OPTIONS, cwd=home)
     assert "bytes that the unfinished run has begun to split, found other bytes" in message
     assert (home / CHECKPOINT).exists()
     done = sharder("split", "drop.csv", *OPTIONS, "--restart", cwd=home)
-    assert "12,025 records = " in done.stderr
+    assert "5,512 records = " in done.stderr
 
 
 def test_other_options_begin_anew(home: Path) -> None:
-    end(start(home), signal.SIGKILL)
+    cut_off(home)
     done = sharder("split", "drop.csv", *OPTIONS, "--seed", 7, cwd=home)
     assert "an unfinished run is not gone on with: --seed was 0, and is 7 now" in done.stderr
 
 
 def test_a_run_that_is_refused_does_not_promise_to_go_on(home: Path) -> None:
     sharder("split", "drop.csv", *OPTIONS, cwd=home)
-    process = start(home, options=("--overwrite",))
-    end(process, signal.SIGKILL)
+    cut_off(home, signal.SIGKILL, "--overwrite")
     message = failure("split", "drop.csv", *OPTIONS, cwd=home)
     assert message.endswith("give another --name or --out, or --overwrite to replace it\n")
     done = sharder("split", "drop.csv", *OPTIONS, "--overwrite", cwd=home)
@@ -164,7 +182,7 @@ def remove_side(partial: Path) -> None:
 def test_what_a_killed_run_left_is_not_trusted_blindly(
     home: Path, undisturbed: Path, damage: object, reason: str
 ) -> None:
-    end(start(home), signal.SIGKILL)
+    cut_off(home)
     assert callable(damage)
     damage((home / CHECKPOINT).parent)
     done = sharder("split", "drop.csv", *OPTIONS, cwd=home)
@@ -173,7 +191,7 @@ def test_what_a_killed_run_left_is_not_trusted_blindly(
 
 
 def test_a_stream_begins_anew_and_says_so(home: Path, undisturbed: Path) -> None:
-    end(start(home), signal.SIGKILL)
+    cut_off(home)
     source = (home / "drop.csv").read_bytes()
     done = sharder("split", "-", *OPTIONS, cwd=home, stdin=source)
     assert "a stream cannot be read again" in done.stderr
