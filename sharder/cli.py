@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 import os
@@ -124,6 +125,8 @@ def split(**options: Any) -> None:
     from sharder.report import print_split
     from sharder.split import run
 
+    # What was imported stays, so the garbage collector need not look through it again and again.
+    gc.freeze()
     console = Console(stderr=True)
     result = run(config, console)
     # First what the next stage waits for; the summary is for people.

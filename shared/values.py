@@ -174,6 +174,9 @@ def _parse_present(text: pa.StringArray) -> _Found:
         return _Found(ColumnType.TEXT, {})
     if (found := _parse_numbers(text)) is not None:
         return found
+    # Where the first few are text whatever the others are, so are all.
+    if len(text) > _FEW and _parse_present(text.slice(0, _FEW)).type is ColumnType.TEXT:
+        return _Found(ColumnType.TEXT, {})
     # Now the costlier look: are there only missing-value markers or blanks in the way?
     marked = pc.is_in(text, value_set=pa.array(MISSING_MARKERS))
     unmarked = pc.if_else(marked, pa.scalar(None, pa.string()), text)
@@ -181,7 +184,7 @@ def _parse_present(text: pa.StringArray) -> _Found:
     markers = _count(text.filter(marked))
     if rest.null_count == len(rest):
         return _Found(ColumnType.EMPTY, markers)
-    if (found := _parse_numbers(rest)) is not None:
+    if (found := _parse_numbers(rest)) is not None and found.type is not ColumnType.TEXT:
         # Arrow takes other spellings of NaN, too, and those with blanks around them.
         markers = dict(Counter(markers) + Counter(found.markers))
         respelled = found.respelled or not rest.equals(unmarked)
@@ -190,7 +193,10 @@ def _parse_present(text: pa.StringArray) -> _Found:
 
 
 def _parse_numbers(text: pa.StringArray) -> _Found | None:
-    """Read fields as the narrowest type that takes them all; None if that is text."""
+    """Read fields as the narrowest type that takes them all; None if none does.
+
+    They are text if one of them is like 0012: it would not be the same again.
+    """
     for type_, arrow_type in _ARROW_TYPES.items():
         try:
             # A few first: Arrow makes an error of each field that it cannot read, 250 ns apiece.
@@ -202,7 +208,7 @@ def _parse_numbers(text: pa.StringArray) -> _Found | None:
         if type_ is not ColumnType.TIMESTAMP:
             leading, negative = _look_at_zeros(text)
             if leading:
-                return None
+                return _Found(ColumnType.TEXT, {})
             respelled |= negative
         if type_ is ColumnType.TIMESTAMP:
             values = values.cast(pa.int64())
@@ -214,7 +220,9 @@ def _parse_numbers(text: pa.StringArray) -> _Found | None:
                 return _Found(ColumnType.EMPTY, markers)
             # What is left may all be integers.
             rest = _parse_numbers(present.filter(pa.array(finite)))
-            return rest._replace(markers=markers) if rest else None
+            if rest is None or rest.type is ColumnType.TEXT:
+                return rest
+            return rest._replace(markers=markers)
         return _Found(type_, {}, numbers, respelled)
     return None
 
