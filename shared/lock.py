@@ -24,8 +24,8 @@ class _Holder(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def hold(directory: Path) -> Iterator[None]:
-    """Hold a directory against other processes; it is made if there is none.
+def hold(directory: Path) -> Iterator[Path]:
+    """Hold a directory against other processes, and give it; it is made if there is none.
 
     The lock ends with the process, however that ends; a file that is left over by a SIGKILL locks
     nobody out. One that was made for nothing, and is still empty at the end, is removed.
@@ -49,7 +49,7 @@ def hold(directory: Path) -> Iterator[None]:
             directory.rmdir()
         raise TargetError(directory, found=error.strerror or str(error)) from None
     try:
-        yield
+        yield directory
     finally:
         # Before the lock is let go of: the name may be another's afterwards.
         with contextlib.suppress(OSError):

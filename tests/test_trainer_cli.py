@@ -188,24 +188,6 @@ def test_predict_gives_a_row_for_each_record_in_order(home: Path) -> None:
     assert piped.splitlines() == lines
 
 
-def test_predict_leaves_nothing_behind_where_it_fails(home: Path) -> None:
-    (home / "short.csv").write_text("at,class,power,comment\n" + "2024-01-01,mage,1,\n" * 9 + "x\n")
-    message = failure("predict", "runs/log", "short.csv", "--out", "q.csv", cwd=home)
-
-    assert "short.csv, record 10: expected 4 fields, as in the header, found 1" in message
-    assert not [path for path in home.iterdir() if "q.csv" in path.name]
-
-
-def test_predict_tells_what_the_source_lacks(home: Path) -> None:
-    (home / "other.csv").write_text("at,class\n2024-01-01,mage\n")
-    message = failure("predict", "runs/log", "other.csv", "--out", "q.csv", cwd=home)
-
-    assert (
-        "other.csv, header: expected the columns 'comment', 'power', found only 'at', 'class'"
-        in (message.replace("'power', 'comment'", "'comment', 'power'"))
-    )
-
-
 def test_the_dataset_comes_from_the_stage_before(home: Path) -> None:
     command = ("fit", "-", "--label", "cleer", "--out", "runs/none")
     message = failure(*command, cwd=home, stdin="data/log\n")

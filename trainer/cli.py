@@ -7,14 +7,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
 from shared.options import Bytes, OutPath
-from trainer.config import EvaluateConfig, FitConfig, PredictConfig, parse_class_weight
+from trainer.config import EvaluateConfig, FitConfig, Format, PredictConfig, parse_class_weight
 from trainer.interrupt import Interrupted
 
 # What the options are without: the help shows them, and says them only once, in the config.
@@ -126,10 +126,18 @@ def evaluate(*, side: str, as_json: bool, **options: Any) -> None:
 @cli.command()
 @click.argument("run", type=_PATH)
 @click.argument("source", type=_PATH)
-@click.option("--out", required=True, metavar="FILE", help="CSV to write; - is stdout.")
-def predict(run: Path, source: Path, out: str) -> None:
-    """Write what the finished RUN says of each record of SOURCE, a CSV of any size, in order."""
-    config = PredictConfig(run=run, source=source, out=None if out == "-" else Path(out))
+@click.option("--out", required=True, metavar="FILE", help="File to write; - is stdout.")
+@click.option("--format", type=click.Choice(get_args(Format)), show_default="by the name of FILE",
+              help="Format of the file.")  # fmt: skip
+@click.option("--keep", multiple=True, metavar="COLUMN",
+              help="Column of SOURCE to write, too; may be given again.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace FILE, if there is one.")
+def predict(*, out: str, **options: Any) -> None:
+    """Write what the finished RUN says of each record of SOURCE, a CSV of any size, in order.
+
+    After a failure, Ctrl-C or worse, the same command goes on where it was cut off.
+    """
+    config = PredictConfig(out=None if out == "-" else Path(out), **options)
     from trainer.predict import run as run_predict
 
     records = run_predict(config)

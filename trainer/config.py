@@ -12,6 +12,8 @@ from shared.layout import Side
 from trainer.derive import Missing
 from trainer.label import ClassWeight, Task
 
+Format = Literal["csv", "parquet"]
+
 # The options that do not change what comes out: a run that goes on may have others.
 NEUTRAL_OPTIONS = frozenset(
     {
@@ -132,17 +134,27 @@ class PredictConfig:
     Attributes:
         run: directory of a finished run.
         source: the CSV; columns are found by name, those that the run does not know are skipped.
-        out: the CSV to write, once it is complete; None writes to standard output.
+        out: the file to write, once it is complete; None writes to standard output.
+        format: of the file; None goes by its name.
+        keep: names of columns of the source to write, too, as they are.
+        overwrite: whether to replace an existing file.
     """
 
     run: Path
     source: Path
     out: Path | None
+    format: Format | None = None
+    keep: tuple[str, ...] = ()
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse to write over the source."""
+        """Refuse what cannot be meant, such as to write over the source."""
         if self.out is not None and self.out.resolve() == self.source.resolve():
             raise ConfigError("--out", expected="another file than the source", found=str(self.out))
+        if self.format is not None:
+            _one_of("--format", self.format, get_args(Format))
+        if len(set(self.keep)) < len(self.keep):
+            raise ConfigError("--keep", expected="each column once", found=", ".join(self.keep))
 
 
 def parse_class_weight(text: str) -> ClassWeight:

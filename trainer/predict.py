@@ -1,124 +1,153 @@
-"""What a finished run says of a raw CSV: one row out for each record in."""
+"""What a finished run says of a raw CSV: one row out for each record in, in their order.
+
+A run that was cut off goes on behind the last table that is whole (`trainer.parts`), and ends with
+the same bytes. Standard output is written as it comes.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv
+import xxhash
 
-from shared.errors import ContractError, SourceError, TargetError
+from shared.errors import SourceError, TargetError, UnreadableError
+from shared.lock import hold
 from trainer.config import PredictConfig
-from trainer.encode import Encoder, Float32
-from trainer.label import LabelSpec
+from trainer.dataset import say_on_stderr
+from trainer.interrupt import Interrupted, Interrupts
+from trainer.outlet import guess_format, write_tables
+from trainer.parts import Job, Parts
+from trainer.predictor import Predictor
 from trainer.quiet import import_keras
-from trainer.read import column_types
-from trainer.rundir import load_run
-from trainer.stream import check_header, stream_records
-
-# Records that go through the model at a time. Always as many, the last ones filled up, since
-# TensorFlow traces anew for each other number.
-_ROWS = 1024
-
-Model = Any  # a keras.Model, which is not imported until the source is found to be one
+from trainer.rundir import MODEL_NAME, RUN_NAME, load_run
+from trainer.versions import find_versions
 
 
-def run(config: PredictConfig) -> int:
-    """Write a prediction for each record, in their order; return the number of records.
+def run(config: PredictConfig, *, say: Callable[[str], None] = say_on_stderr) -> int:
+    """Write a prediction for each record; return the number of records.
 
-    The columns are, for a binary task `probability`, of the positive class; for several classes
-    one for each, and `prediction`, the likeliest; for a regression `prediction`.
+    Args:
+        config: the options.
+        say: takes lines of prose.
 
     Raises:
         ShardfitError: an expected failure; the file is then not written.
+        Interrupted: a KeyboardInterrupt, for SIGINT and SIGTERM.
     """
-    finished = load_run(config.run)
-    encoder = Encoder(finished.spec)
-    records = 0
-    types = column_types(finished.spec, label=False)
-    check_header(config.source, types)
-    import_keras()
-    from trainer.restore import load_core
+    interrupts = Interrupts()
+    with interrupts.caught():
+        finished = load_run(config.run)
+        predictor = Predictor(config.source, finished.spec, config.keep)
+        if config.out is not None:
+            _check_target(config.out, overwrite=config.overwrite)
+        # Not before now: a mistake is told at once, not after seconds of imports.
+        import_keras()
+        from trainer.restore import load_core
 
-    core = load_core(config.run, finished)
-    with _open_target(config.out) as target:
-        schema = _schema(finished.spec.label)
-        # Not Arrow's header: it puts every name in quotes.
-        target.write(_header(schema))
-        options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
-        with pyarrow.csv.CSVWriter(target, schema, write_options=options) as writer:
-            for batch in stream_records(config.source, types):
-                try:
-                    x = encoder.encode_columns(batch)
-                except ContractError as error:
-                    raise SourceError(
-                        f"{config.source}, {error.where}",
-                        expected=error.expected,
-                        found=error.found,
-                    ) from None
-                for output, rows in _outputs(core, x):
-                    writer.write(_table(output[:rows], finished.spec.label, schema))
-                records += len(x)
-    return records
+        predictor.model = load_core(config.run, finished)
+        if config.out is None:
+            return _print(predictor, config)
+        with hold(config.out.with_name(f".{config.out.name}.partial")) as directory:
+            try:
+                return _write(predictor, config, config.out, directory, interrupts, say)
+            except OSError as error:
+                raise TargetError(
+                    config.out,
+                    expected="to write the predictions",
+                    found=error.strerror or str(error),
+                    hint="see to it, then run the same command again: it goes on",
+                ) from None
 
 
-def _outputs(core: Model, x: Float32) -> Iterator[tuple[npt.NDArray[Any], int]]:
-    """Yield what the core model gives for pieces of X (B, F), and how many rows of it count."""
-    for start in range(0, len(x), _ROWS):
-        piece = x[start : start + _ROWS]
-        padded = np.zeros((_ROWS, x.shape[1]), np.float32)
-        padded[: len(piece)] = piece
-        yield np.asarray(core.predict_on_batch(padded)), len(piece)
+def _check_target(out: Path, *, overwrite: bool) -> None:
+    """Refuse to replace a file untold, and anything else at all.
 
-
-def _header(schema: pa.Schema) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(schema.names)
-    return line.getvalue().encode()
-
-
-def _schema(label: LabelSpec) -> pa.Schema:
-    if label.task == "binary":
-        return pa.schema([("probability", pa.float32())])
-    if label.task == "regression":
-        return pa.schema([("prediction", pa.float64())])
-    fields = [(name, pa.float32()) for name in label.classes]
-    return pa.schema([*fields, ("prediction", pa.string())])
-
-
-def _table(output: npt.NDArray[Any], label: LabelSpec, schema: pa.Schema) -> pa.RecordBatch:
-    columns: list[pa.Array]
-    if label.task == "regression":
-        columns = [pa.array(output[:, 0].astype(np.float64) * label.std + label.mean)]
-    else:
-        columns = [pa.array(column) for column in np.ascontiguousarray(output.T)]
-    if label.task == "multiclass":
-        columns.append(pa.array(label.classes).take(pa.array(output.argmax(axis=1))))
-    return pa.record_batch(columns, schema=schema)
-
-
-@contextlib.contextmanager
-def _open_target(out: Path | None) -> Iterator[BinaryIO]:
-    """Open a file that gets its name once it is complete, or standard output."""
-    if out is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+    Raises:
+        TargetError: there is something in its place.
+    """
+    if not os.path.lexists(out):
         return
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    if out.is_symlink() or not out.is_file():
+        raise TargetError(out, expected="a file, or none", found="something else of this name")
+    if not overwrite:
+        raise TargetError(
+            out, expected="no such file", found="one", hint="give another --out, or --overwrite"
+        )
+
+
+def _write(
+    predictor: Predictor,
+    config: PredictConfig,
+    out: Path,
+    directory: Path,
+    interrupts: Interrupts,
+    say: Callable[[str], None],
+) -> int:
+    """Write the file, part by part; return the number of rows."""
+    source = _source_state(config.source)
+    job = Job(
+        source=source,
+        model=_checksum(config.run / RUN_NAME, config.run / MODEL_NAME),
+        columns=config.keep,
+        versions=find_versions(),
+    )
+    parts = Parts(directory, job, lambda line: say(f"{out}: {line}"))
+    if parts.rows:
+        say(f"{out}: goes on after {parts.rows:,} records")
     try:
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(out)
+        for table in predictor.tables(skip=parts.rows):
+            parts.add(table)
+            interrupts.check()
+        if _source_state(config.source) != source:
+            raise SourceError(
+                config.source, expected="a file that stays as it is", found="one that has changed"
+            )
+        format_ = config.format or guess_format(out)
+        parts.publish(lambda file: write_tables(parts.read(), predictor.schema, file, format_), out)
+    except SourceError as error:
+        if not isinstance(error, UnreadableError):
+            parts.remove()  # of the source as it is, they are of no use
+        raise
+    except Interrupted as error:
+        error.message = f"interrupted; the same command goes on after {parts.rows:,} records"
+        raise
+    return parts.rows
+
+
+def _print(predictor: Predictor, config: PredictConfig) -> int:
+    """Write to standard output; return the number of rows."""
+    rows = 0
+
+    def tables() -> Iterator[pa.Table]:
+        nonlocal rows
+        for table in predictor.tables():
+            rows += len(table)
+            yield table
+
+    try:
+        write_tables(tables(), predictor.schema, sys.stdout.buffer, config.format or "csv")
+        sys.stdout.buffer.flush()
     except OSError as error:
-        raise TargetError(out, found=error.strerror or str(error)) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        # Python would try to write the rest once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise TargetError("standard output", found=error.strerror or str(error)) from None
+    return rows
+
+
+def _source_state(source: Path) -> tuple[int, int]:
+    try:
+        found = source.stat()
+    except OSError as error:
+        raise UnreadableError(source, found=error.strerror or str(error)) from None
+    return found.st_size, found.st_mtime_ns
+
+
+def _checksum(*files: Path) -> str:
+    digest = xxhash.xxh3_128()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from shared.errors import ContractError
@@ -36,6 +37,21 @@ def convert_options(types: Types) -> pyarrow.csv.ConvertOptions:
         null_values=["", *MISSING_MARKERS],
         strings_can_be_null=False,
     )
+
+
+def parse_numbers(column: str, text: pa.StringArray) -> pa.DoubleArray:
+    """Return numbers, null where missing, as `convert_options` would have read them.
+
+    Raises:
+        ContractError: a field is none.
+    """
+    missing = pc.is_in(text, value_set=pa.array(["", *MISSING_MARKERS]))
+    present = pc.if_else(missing, None, pc.utf8_trim_whitespace(text))
+    try:
+        return pc.cast(present, pa.float64())
+    except pa.ArrowInvalid as error:
+        value = re.search(r"'(.*)'", str(error), re.DOTALL)
+        raise misfit(column, _WANTED[pa.float64()], value[1] if value else str(error)) from None
 
 
 def read_header(file: Path) -> tuple[str, ...]:

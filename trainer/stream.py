@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
-from shared.errors import ContractError, SourceError
+from shared.errors import ContractError, SourceError, UnreadableError
 from trainer.read import Types, convert_options, missing_columns, read_header, wrong_width
 
 # A record must not reach beyond the block after the one it begins in. Arrow reads up to 32 blocks
@@ -22,7 +25,48 @@ BLOCK_BYTES = (1 << 20, 16 << 20)
 _TOO_LONG = "straddling object"
 
 
-def stream_records(source: Path, types: Types) -> Iterator[pa.RecordBatch]:
+def stream_pieces(
+    source: Path, types: Types, *, records: int, text_bytes: int, skip: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """Yield the records of a CSV file in pieces that depend on the records alone.
+
+    Args:
+        source: the file.
+        types: the columns to read, and how.
+        records: number of records in a piece; the last one may have fewer.
+        text_bytes: a piece also ends with the record that brings its text to this size.
+        skip: number of records to pass over, as many as some pieces had.
+
+    Raises:
+        SourceError: as `stream_records`.
+    """
+    held: list[pa.RecordBatch] = []
+    room, room_bytes = records, text_bytes
+    for batch in stream_records(source, types, skip=skip):
+        sizes = count_text_bytes(batch)
+        start = 0
+        while start < len(batch):
+            ends = np.cumsum(sizes[start : start + room])
+            taken = min(int(np.searchsorted(ends, room_bytes)) + 1, len(ends))
+            held.append(batch[start : start + taken])
+            start, room, room_bytes = start + taken, room - taken, room_bytes - int(ends[taken - 1])
+            if not room or room_bytes <= 0:
+                yield pa.concat_batches(held)
+                held, room, room_bytes = [], records, text_bytes
+    if held:
+        yield pa.concat_batches(held)
+
+
+def count_text_bytes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """Return how large the text of each record is, shape (B,)."""
+    sizes = np.zeros(len(batch), np.int64)
+    for column in batch.columns:
+        if pa.types.is_string(column.type):
+            sizes += pc.binary_length(column).to_numpy(zero_copy_only=False)
+    return sizes
+
+
+def stream_records(source: Path, types: Types, *, skip: int = 0) -> Iterator[pa.RecordBatch]:
     """Yield the records of a CSV file, in their order, in memory that does not grow with it.
 
     What is a record is what Python's csv module says, but that blank lines count for nothing.
@@ -30,13 +74,14 @@ def stream_records(source: Path, types: Types) -> Iterator[pa.RecordBatch]:
     Args:
         source: the file; columns are found by their names.
         types: the columns to read, and how.
+        skip: number of records to pass over.
 
     Raises:
         SourceError: there is no such file, a column is missing, or a record does not fit; the
             message tells its number.
     """
     header = check_header(source, types)
-    done = 0
+    done = skip
     for block_bytes in BLOCK_BYTES:
         left = done  # to be passed over
         try:
@@ -50,6 +95,8 @@ def stream_records(source: Path, types: Types) -> Iterator[pa.RecordBatch]:
         except pa.ArrowInvalid as error:
             if _TOO_LONG not in str(error) or block_bytes == BLOCK_BYTES[-1]:
                 raise _explain(error, source, header) from None
+        except OSError as error:
+            raise UnreadableError(source, found=error.strerror or str(error)) from None
 
 
 def check_header(source: Path, types: Types) -> tuple[str, ...]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
 import keras
 
@@ -29,8 +27,7 @@ from trainer.rundir import CHECKPOINTS_NAME, Run, prepare_target
 from trainer.saver import Saver
 from trainer.sequence import CSVSequence
 from trainer.start import Start
-
-_LIBRARIES = ("shardfit", "keras", "tensorflow", "numpy", "pyarrow")
+from trainer.versions import find_versions
 
 Say = Callable[[str], None]
 
@@ -104,7 +101,7 @@ def train(
         wait_fraction=meter.fraction if meter else 0.0,
         advice=advise(meter, workers=config.workers, cache=config.cache) if meter else "",
         peak_memory_bytes=progress.peak_memory_bytes,
-        versions=_versions(),
+        versions=find_versions(),
     )
 
 
@@ -198,13 +195,3 @@ def _fit(
     for weight, value in zip(core.weights, recorder.best, strict=bool(recorder.best)):
         weight.assign(value)
     return recorder.progress, meter
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:  # a checkout that is not installed, or another backend
-            continue
-    return found
