@@ -1,56 +1,82 @@
-"""Which side a record goes to: a hash says it, so it depends on nothing that came before."""
+"""Put the records of a block on their sides. Parallel.
+
+Each rule says it of a record alone: of its number, its group, or its number in its class.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
+from sharder.census import Census
+from sharder.groups import Groups, Hashes
+from sharder.inspect import Records
+from sharder.keys import Keys
+from sharder.lines import Positions
+from sharder.strata import Classes, Strata, assign_classes
 from shared.layout import Side
 from shared.manifest import Split
 from shared.splitmix import mix
 
 # Where a record goes is the index of its side, or nowhere.
-SIDES = (Side.TRAIN, Side.VALIDATE, Side.TEST)
+SIDES = tuple(Side)
 REJECTED = len(SIDES)
 
-Hashes = npt.NDArray[np.uint64]
 Sides = npt.NDArray[np.uint8]
 
 
-def assign_sides(split: Split, numbers: Hashes, groups: Any) -> Sides:
-    """Return the side of each record, index into `SIDES`, (R,).
+@dataclass(frozen=True)
+class Block:
+    """Records that go into the shards one after the other.
+
+    Attributes:
+        data: the bytes of whole records, UTF-8, plain CSV.
+        starts, ends: (R,) where each record lies in `data`, line end included.
+        sides: (R,) index into `SIDES`, or `REJECTED`.
+        census: of the records on each side.
+    """
+
+    data: bytes
+    starts: Positions
+    ends: Positions
+    sides: Sides
+    census: Census
+
+
+def assign(records: Records, before: Strata, *, split: Split) -> Block:
+    """Say of each record on which side it is.
 
     Args:
+        records: of a block.
+        before: the classes of the blocks before it, if the rule looks at classes.
         split: the rule.
-        numbers: (R,) number of each record in the sources, from 0.
-        groups: (R,) pyarrow.StringArray, values of the column that the records are grouped by; None
-            without one. A record with an empty one belongs to no group, and goes by its number.
     """
-    hashes = mix(numbers ^ mix(np.array([split.seed], np.uint64)))
-    if groups is not None:
-        of_groups, has_group = _hash_groups(groups, split.seed)
-        hashes[has_group] = of_groups[has_group]
-    return _assign(hashes, split)
+    good = records.good
+    sides = np.full(len(good), REJECTED, np.uint8)
+    sides[good] = _sides(split, records.numbers[good], records.keys, before)
+    census = Census.take(records.keys, sides[good])
+    return Block(records.data, records.starts, records.ends, sides, census)
 
 
-def find_strays(split: Split, side: Side, groups: Any) -> npt.NDArray[np.int64]:
+def find_strays(split: Split, side: Side, groups: Groups) -> npt.NDArray[np.int64]:
     """Return which records of a shard, (R,), belong to a group that is of another side."""
-    hashes, has_group = _hash_groups(groups, split.seed)
-    return np.flatnonzero(has_group & (_assign(hashes, split) != SIDES.index(side)))
+    sides = _assign_hashes(groups.hashes, split)
+    return np.flatnonzero(groups.grouped & (sides != SIDES.index(side)))
 
 
-def _hash_groups(groups: Any, seed: int) -> tuple[Hashes, npt.NDArray[np.bool_]]:
-    """Return the hash of the group of each record, and whether it has one; (R,) each."""
-    coded = groups.dictionary_encode()
-    names, index = coded.dictionary.to_pylist(), coded.indices.to_numpy()
-    hashes = [xxhash.xxh3_64_intdigest(name.encode(), seed) for name in names]
-    return np.array(hashes, np.uint64)[index], np.array(list(map(bool, names)), np.bool_)[index]
+def _sides(split: Split, numbers: Hashes, keys: Keys, before: Strata) -> Sides:
+    if isinstance(keys, Classes):
+        return assign_classes(split, keys, before)
+    hashes = mix(numbers ^ mix(np.array([split.seed], np.uint64)))
+    if isinstance(keys, Groups):
+        # Without a group, a record goes by its number.
+        hashes = np.where(keys.grouped, keys.hashes, hashes)
+    return _assign_hashes(hashes, split)
 
 
-def _assign(hashes: Hashes, split: Split) -> Sides:
+def _assign_hashes(hashes: Hashes, split: Split) -> Sides:
     # Validation first, so that a test side takes nothing from it.
     validate = np.uint64(int(split.validate_fraction * 2**64))
     test = np.uint64(int((split.validate_fraction + split.test_fraction) * 2**64))

@@ -22,6 +22,7 @@ from sharder.ledger import Ledger
 from sharder.number import Numbering
 from sharder.shards import ShardTable
 from sharder.source import Source
+from sharder.strata import Strata
 from shared.durable import publish, sync_file_system
 from shared.errors import TargetError
 from shared.layout import shard_dir, shard_name, shard_number
@@ -86,7 +87,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
         job: what the run was asked to do.
         rounds: number of rounds that are done.
         read_bytes: number of bytes that were read of the sources.
-        alignment, numbering, ledger: where the chains are.
+        alignment, strata, numbering, ledger: where the chains are.
         profile: as `shared.snapshot.pack` gives it; None without profiling. Apart, since only a
             run that profiles imports its class.
         shards: all that are written.
@@ -96,6 +97,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     rounds: int
     read_bytes: int
     alignment: Alignment
+    strata: Strata
     numbering: Numbering
     ledger: Ledger
     profile: bytes | None

@@ -82,6 +82,8 @@ def cli() -> None:
               show_default=True, help="Share kept for a last test, on a third side.")  # fmt: skip
 @click.option("--group-by", metavar="COLUMN",
               help="Keep all records with the same value together, on one side.")  # fmt: skip
+@click.option("--stratify", metavar="COLUMN",
+              help="Give each side its share of each value, exact to one record.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the split: the same seed gives the same sides.")  # fmt: skip
 @click.option("--block-bytes", type=Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",

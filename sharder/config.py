@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from sharder.codec import AUTO, codec_name
 from sharder.dialect import Dialect
@@ -13,6 +14,9 @@ from shared.layout import Side
 from shared.manifest import Split
 
 MIB = 1 << 20
+
+# Records of a class that get each side's share of them exactly, with `stratify`.
+WINDOW = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class SplitConfig:
         test_fraction: share of the records that goes to a third side, for a last test.
         group_by: name of a column; all records with the same value of it are on the same side, in
             later drops with the same seed, too. None splits record by record.
+        stratify: name of a column; of each value of it, each side gets its share, exact to one
+            record. The shares are multiples of 0.001.
         seed: of the split; the same seed puts the same record number on the same side.
         block_bytes: size of the piece of the source that is one task. 8 MiB: below 2 MiB the
             overhead of the tasks shows, above 16 MiB only the memory grows.
@@ -54,6 +60,7 @@ class SplitConfig:
     validate_fraction: float = 0.1
     test_fraction: float = 0.0
     group_by: str | None = None
+    stratify: str | None = None
     seed: int = 0
     block_bytes: int = 8 * MIB
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
@@ -76,6 +83,10 @@ class SplitConfig:
         # Rounded, since 0.99 - 0.9 is a bit less than 0.09.
         most = round(0.99 - self.validate_fraction, 12)
         _check("--test-fraction", self.test_fraction, 0, most)
+        _check_rules(group_by=self.group_by, stratify=self.stratify)
+        if self.stratify is not None:
+            _check_thousandths("--validate-fraction", self.validate_fraction)
+            _check_thousandths("--test-fraction", self.test_fraction)
         _check("--seed", self.seed, 0, 2**64 - 1)
         _check("--block-bytes", self.block_bytes, 1, 1 << 30)
         _check("--workers", self.workers, 1, 1024)
@@ -120,9 +131,14 @@ class SplitConfig:
     @property
     def split(self) -> Split:
         """The rule that puts the records on their sides."""
+        by: Literal["record", "group", "class"] = "record"
+        if self.group_by is not None:
+            by = "group"
+        elif self.stratify is not None:
+            by = "class"
         return Split(
-            by="record" if self.group_by is None else "group",
-            column=self.group_by,
+            by=by,
+            column=self.group_by if by == "group" else self.stratify,
             seed=self.seed,
             validate_fraction=self.validate_fraction,
             test_fraction=self.test_fraction,
@@ -137,6 +153,26 @@ class SplitConfig:
 def _check(option: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ConfigError(option, expected=f"{low} to {high}", found=str(value))
+
+
+def _check_rules(**columns: str | None) -> None:
+    given = [f"--{name.replace('_', '-')}" for name, value in columns.items() if value is not None]
+    if len(given) > 1:
+        raise ConfigError(
+            " and ".join(given),
+            expected="one rule that puts a record on its side",
+            found=f"{len(given)}",
+            hint="give one of them",
+        )
+
+
+def _check_thousandths(option: str, share: float) -> None:
+    if abs(share * WINDOW - round(share * WINDOW)) > 1e-9:
+        raise ConfigError(
+            option,
+            expected="at most three decimals with --stratify, which deals out thousands",
+            found=str(share),
+        )
 
 
 def _check_encoding(name: str) -> None:

@@ -12,22 +12,20 @@ from pathlib import Path
 import xxhash
 
 from sharder.align import align, begin
-from sharder.assign import find_strays
+from sharder.census import Census
 from sharder.encoding import UTF8
 from sharder.header import parse_header
+from sharder.proof import UNTRUE, check_census, check_keys
 from sharder.rejected import read_rejected
 from sharder.scan import scan
 from shared.errors import ContractError, SourceError
 from shared.layout import REJECTED_NAME, Side, shard_dir, shard_number, shard_path
 from shared.manifest import File, Manifest, measure
-from shared.values import read_text
 
 _BATCH = 1000
 
 # What is raised where the bytes of a shard are no CSV in UTF-8 with a header.
 _NO_CSV = (SourceError, UnicodeDecodeError, csv.Error, IndexError)
-
-_UNTRUE = "the manifest is not true of it: run the same `sharder split` command with --overwrite"
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,17 @@ class Damage:
 def find_damage(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
     """Yield all that is not as the manifest says, in the order of the files."""
     yield from _check_rejected(dataset, manifest)
+    census, is_whole = Census(), True
     for side in Side:
         yield from _check_names(dataset, manifest, side)
         if side in manifest.sides:
-            yield from _check_shards(dataset, manifest, side)
+            for damage, part in _check_shards(dataset, manifest, side):
+                census.add(part)
+                if damage is not None:
+                    is_whole = False
+                    yield damage
+    if is_whole:
+        yield from map(Damage, check_census(dataset, manifest, census))
 
 
 def _repair(dataset: Path) -> str:
@@ -87,25 +92,26 @@ def _extra(path: Path, expected: str) -> Damage:
     return Damage(error, extra=path)
 
 
-def _check_shards(dataset: Path, manifest: Manifest, side: Side) -> Iterator[Damage]:
+def _check_shards(
+    dataset: Path, manifest: Manifest, side: Side
+) -> Iterator[tuple[Damage | None, Census]]:
     numbers = range(len(manifest.sides[side].bytes))
     check = _ShardCheck(dataset, manifest, side)
     with ThreadPoolExecutor() as pool:
         # In batches, so that a dataset of any size keeps only a few tasks waiting.
         for start in range(0, len(numbers), _BATCH):
-            found = pool.map(check, numbers[start : start + _BATCH])
-            yield from (damage for damage in found if damage is not None)
+            yield from pool.map(check, numbers[start : start + _BATCH])
 
 
 @dataclass(frozen=True)
 class _ShardCheck:
-    """The check of each shard of one side; says what is wrong with it, if anything is."""
+    """The check of each shard of one side; says what is wrong with it, and the census of it."""
 
     dataset: Path
     manifest: Manifest
     side: Side
 
-    def __call__(self, number: int) -> Damage | None:
+    def __call__(self, number: int) -> tuple[Damage | None, Census]:
         path, entry = shard_path(self.dataset, self.side, number), self.manifest.sides[self.side]
         wanted = File(bytes=entry.bytes[number], xxh3_128=entry.xxh3_128[number])
         found = expected = ""
@@ -117,11 +123,11 @@ class _ShardCheck:
             own = File(bytes=len(data), xxh3_128=xxhash.xxh3_128_hexdigest(data))
             if own == wanted:
                 # The checksum proves the bytes; what follows, that the manifest is true of them.
-                problem = self._check_content(path, data, number)
-                return Damage(problem) if problem else None
+                problem, census = self._check_content(path, data, number)
+                return Damage(problem) if problem else None, census
             expected, found = self._describe_change(data, own, wanted)
         error = ContractError(path, expected=expected, found=found, hint=_repair(self.dataset))
-        return Damage(error, shard=(self.side, number))
+        return Damage(error, shard=(self.side, number)), Census()
 
     def _describe_change(self, data: bytes, own: File, wanted: File) -> tuple[str, str]:
         """Return what was expected of a shard and what was found, as plainly as it can be told."""
@@ -146,34 +152,24 @@ class _ShardCheck:
             for number, checksum in enumerate(shards.xxh3_128)
         }
 
-    def _check_content(self, path: Path, data: bytes, number: int) -> ContractError | None:
-        manifest = self.manifest
+    def _check_content(
+        self, path: Path, data: bytes, number: int
+    ) -> tuple[ContractError | None, Census]:
+        manifest, problem = self.manifest, None
+        wanted = manifest.shard_records(self.side, number)
         try:
             records, header = _read_structure(data)
         except _NO_CSV as error:
-            return ContractError(path, expected="a CSV", found=str(error), hint=_UNTRUE)
-        if records != (wanted := manifest.shard_records(self.side, number)):
-            return ContractError(
-                path, expected=f"{wanted:,} records", found=f"{records:,}", hint=_UNTRUE
+            problem = ContractError(path, expected="a CSV", found=str(error), hint=UNTRUE)
+            return problem, Census()
+        if records != wanted:
+            problem = ContractError(
+                path, expected=f"{wanted:,} records", found=f"{records:,}", hint=UNTRUE
             )
-        if header != manifest.header:
+        elif header != manifest.header:
             expected = f"the header {', '.join(manifest.header)}"
-            return ContractError(path, expected=expected, found=", ".join(header), hint=_UNTRUE)
-        return self._check_groups(path, data)
-
-    def _check_groups(self, path: Path, data: bytes) -> ContractError | None:
-        """Prove that no group is of another side: the rule says it of each group alone."""
-        if (column := self.manifest.split.column) is None:
-            return None
-        (groups,) = read_text(data, self.manifest.header, columns=[column], skip_header=True)
-        for stray in find_strays(self.manifest.split, self.side, groups)[:1].tolist():
-            return ContractError(
-                f"{path}: record {stray + 1}",
-                expected=f"a {column} of the {self.side} side",
-                found=repr(groups[stray].as_py()),
-                hint=_UNTRUE,
-            )
-        return None
+            problem = ContractError(path, expected=expected, found=", ".join(header), hint=UNTRUE)
+        return (problem, Census()) if problem else check_keys(path, data, manifest, self.side)
 
 
 def _read_structure(data: bytes) -> tuple[int, tuple[str, ...]]:
@@ -224,6 +220,6 @@ def _count_rejected(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
             dataset / REJECTED_NAME,
             expected=f"{manifest.rejected:,} rejected records",
             found=f"{count:,}",
-            hint=_UNTRUE,
+            hint=UNTRUE,
         )
         yield Damage(error)

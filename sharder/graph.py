@@ -1,9 +1,10 @@
-"""The split as one Dask graph: seven steps a block, and four chains through the blocks.
+"""The split as one Dask graph: eight steps a block, and four chains through the blocks.
 
-    read ──> scan ──> align ──> inspect ─┬─> number ──> write
-      │                │ chain 1         │    │ chain 2
-      └ another chain, where             ├─> ledger
-        the source is a stream           │    │ chain 3
+    read ──> scan ──> align ──> inspect ─┬─> assign ─┬─> number ──> write
+      │                │ chain 1         │     │     │    │ chain 2
+      └ another chain, where             │     │     └─> ledger
+        the source is a stream           │     │          │ chain 3
+                                         │     └ count, a chain where the split is by class
                                          └─> profile ──> add up
                                                           │ chain 4
 
@@ -21,14 +22,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharder.align import Alignment, align, begin
+from sharder.assign import assign
 from sharder.config import SplitConfig
 from sharder.dialect import Dialect
-from sharder.inspect import inspect
+from sharder.inspect import Records, inspect
 from sharder.ledger import Ledger
 from sharder.number import Numbering, number
 from sharder.piece import Piece
 from sharder.scan import Scan, scan
 from sharder.source import Source
+from sharder.strata import Classes, Strata
 from sharder.stream import Chunk
 from sharder.write import write
 
@@ -40,15 +43,16 @@ Key = tuple[str, int]
 Graph = dict[Key, Any]
 
 READ, SCAN, BEGIN, ALIGN, INSPECT = "read", "scan", "begin", "align", "inspect"
-NUMBER, LEDGER, WRITE = "number", "ledger", "write"
+COUNT, ASSIGN, NUMBER, LEDGER, WRITE = "count", "assign", "number", "ledger", "write"
 PROFILE, ADD_UP = "profile", "add up"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class State:
     """Where the chains are between two blocks: all that the later blocks need to know."""
 
     alignment: Alignment
+    strata: Strata
     numbering: Numbering
     ledger: Ledger
     profile: Profile | None
@@ -70,13 +74,14 @@ def build(
 
     Returns:
         A Dask graph, and the keys to ask for: those of the shards written for each block (a list
-        of lists), of the alignment, of the numbering, of the ledger, and of the profile.
+        of lists), and that of each item of the state behind the blocks, in their order.
     """
     # A block under work for each worker, and one that is read ahead.
     window = config.workers + 1
-    rows = config.rows_per_shard
+    rows, split = config.rows_per_shard, config.split
     graph: Graph = {
         (ALIGN, -1): before.alignment,
+        (COUNT, -1): before.strata,
         (NUMBER, -1): before.numbering,
         (LEDGER, -1): before.ledger,
         (ADD_UP, -1): before.profile,
@@ -103,17 +108,20 @@ def build(
         scanned = add(SCAN, index, _scan, read, dialect=piece.source.dialect)
         limit = config.max_record_bytes
         aligned = add(ALIGN, index, align, scanned, previous, **source, max_record_bytes=limit)
-        block = add(
+        records = add(
             *(INSPECT, index, inspect, scanned, previous, aligned),
             **source,
             header=first.header,
-            config=config,
+            split=split,
+            max_record_bytes=limit,
         )
-        add(LEDGER, index, Ledger.add, (LEDGER, index - 1), block)
+        add(COUNT, index, _count, records, (COUNT, index - 1), column=split.column)
+        block = add(ASSIGN, index, assign, records, (COUNT, index - 1), split=split)
+        add(LEDGER, index, Ledger.add, (LEDGER, index - 1), records, block)
         if before.profile is None:
             graph[ADD_UP, index] = None
         else:
-            profiled = add(PROFILE, index, profile, block, header=first.header)
+            profiled = add(PROFILE, index, profile, records, header=first.header)
             add(ADD_UP, index, add_up, (ADD_UP, index - 1), profiled)
         add(NUMBER, index, number, block, (NUMBER, index - 1), rows_per_shard=rows)
         add(
@@ -124,7 +132,7 @@ def build(
         )
     last = len(pieces) - 1
     writes = [(WRITE, index) for index in range(len(pieces))]
-    return graph, [writes, *((step, last) for step in (ALIGN, NUMBER, LEDGER, ADD_UP))]
+    return graph, [writes, *((step, last) for step in (ALIGN, COUNT, NUMBER, LEDGER, ADD_UP))]
 
 
 def _read(*_needed: object, piece: Piece) -> Chunk:
@@ -137,3 +145,7 @@ def _scan(chunk: Chunk, *, dialect: Dialect) -> Scan:
 
 def _begin_source(before: Alignment, *, source: Source) -> Alignment:
     return begin(lines=source.data_lines, records=before.records)
+
+
+def _count(records: Records, before: Strata, *, column: str) -> Strata:
+    return before.add(records.keys, column=column) if isinstance(records.keys, Classes) else before

@@ -1,4 +1,4 @@
-"""Look into the records of one block: how many fields, whether UTF-8, which side. Parallel."""
+"""Look into the records of one block: how many fields, whether UTF-8, of which key. Parallel."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sharder.align import Alignment, place, too_long
-from sharder.assign import REJECTED, assign_sides
-from sharder.config import SplitConfig
 from sharder.dialect import Dialect
 from sharder.encoding import Encoding, Text
+from sharder.keys import Keys, read_keys
 from sharder.lines import CHUNK_BYTES, CR, Positions, line_ends
 from sharder.scan import Scan, structure_of
-from shared.manifest import spell_path
+from shared.manifest import Split, spell_path
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,15 @@ class Rejected:
 
 
 @dataclass(frozen=True)
-class Block:
+class Records:
     """The records of a block, blank lines left out.
 
     Attributes:
         data: the bytes of whole records, UTF-8, plain CSV.
         starts, ends: (R,) where each record lies in `data`, line end included.
-        sides: (R,) index into `SIDES`, or `REJECTED`.
+        good: (R,) whether a record is not rejected.
+        numbers: (R,) number of each record in all sources, from 0.
+        keys: what the rule of the split looks at of the good ones; None if that is the numbers.
         rejected: the rejected records, in order.
         text_bytes: size of the records, blank lines too, in the text of the source.
     """
@@ -55,7 +56,9 @@ class Block:
     data: bytes
     starts: Positions
     ends: Positions
-    sides: npt.NDArray[np.uint8]
+    good: npt.NDArray[np.bool_]
+    numbers: npt.NDArray[np.uint64]
+    keys: Keys
     rejected: tuple[Rejected, ...]
     text_bytes: int
 
@@ -68,8 +71,9 @@ def inspect(
     source: str,
     encoding: Encoding,
     header: Sequence[str],
-    config: SplitConfig,
-) -> Block:
+    split: Split,
+    max_record_bytes: int,
+) -> Records:
     """Look into the records that end in a piece.
 
     Args:
@@ -79,7 +83,8 @@ def inspect(
         source: named in errors.
         encoding: of the source.
         header: names of the columns.
-        config: of the run.
+        split: the rule that will put them on their sides.
+        max_record_bytes: longest record.
 
     Raises:
         SourceError: a record is longer than `max_record_bytes`.
@@ -108,8 +113,8 @@ def inspect(
         known[:] = start, offset
         return before.records - before.first_record + record, line, offset
 
-    for longer in np.flatnonzero(ends - starts > config.max_record_bytes)[:1]:
-        raise too_long(place(source, *where(longer)), config.max_record_bytes)
+    for longer in np.flatnonzero(ends - starts > max_record_bytes)[:1]:
+        raise too_long(place(source, *where(longer)), max_record_bytes)
 
     fields = _count_fields(data, starts, ends, scan.dialect, trusted=own.trusted)
     text = encoding.to_utf8(data, starts, ends)
@@ -122,13 +127,11 @@ def inspect(
     good = np.ones(len(starts), bool)
     good[list(reasons)] = False
     plain = scan.dialect.to_plain(text.data, text.starts, text.ends, good)
-    groups = None
-    if config.group_by is not None:
-        groups = _read_column(*plain, good, header, config.group_by)
-    sides = np.full(len(starts), REJECTED, np.uint8)
+    keys = None
+    if split.column is not None:
+        keys = read_keys(split, _read_column(*plain, good, header, split.column))
     numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
-    sides[good] = assign_sides(config.split, numbers[good], groups)
-    return Block(*plain, sides, tuple(rejected), len(data))
+    return Records(*plain, good, numbers, keys, tuple(rejected), len(data))
 
 
 def _read_column(
@@ -140,11 +143,10 @@ def _read_column(
     column: str,
 ) -> Any:
     """Return the fields of one column of the good records, a pyarrow.StringArray."""
-    # Not at the top: a run without a profile and without groups needs no Arrow, which takes 60 ms.
+    # Not at the top: a run without a profile that splits by number needs no Arrow, of 60 ms.
     from shared.values import read_text
 
-    records = b"".join(cut(data, starts[good], ends[good]))
-    return read_text(records, header, columns=[column])[0] if records else None
+    return read_text(b"".join(cut(data, starts[good], ends[good])), header, columns=[column])[0]
 
 
 def cut(data: bytes, starts: Positions, ends: Positions) -> list[memoryview]:

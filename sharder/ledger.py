@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sharder.inspect import Block, Rejected
+from sharder.assign import Block
+from sharder.census import Census
+from sharder.inspect import Records, Rejected
 from shared.errors import RejectedError
 from shared.layout import REJECTED_NAME
 from shared.manifest import File, measure
@@ -37,6 +39,7 @@ class Ledger:
         rejected: number of those that were rejected.
         shown: the first of them, for the error.
         file_bytes: size of each file in `directory`.
+        census: of the others.
     """
 
     directory: Path
@@ -47,6 +50,7 @@ class Ledger:
     rejected: int = 0
     shown: list[Rejected] = field(default_factory=list)
     file_bytes: dict[str, int] = field(default_factory=dict)
+    census: Census = field(default_factory=Census)
 
     @classmethod
     def begin(
@@ -68,19 +72,20 @@ class Ledger:
             min_record_bytes=max(len(header), 2),
         )
 
-    def add(self, block: Block) -> Ledger:
+    def add(self, records: Records, block: Block) -> Ledger:
         """Take a block's records into account.
 
         Raises:
             RejectedError: so many are rejected that the rest of the source cannot make up for it.
         """
-        self.records += len(block.starts)
+        self.records += len(records.starts)
+        self.census.add(block.census)
         if self.bytes_left is not None:
-            self.bytes_left -= block.text_bytes
-        if block.rejected:
-            self.rejected += len(block.rejected)
-            self.shown += block.rejected[: _SHOWN - len(self.shown)]
-            self._write(block.rejected)
+            self.bytes_left -= records.text_bytes
+        if records.rejected:
+            self.rejected += len(records.rejected)
+            self.shown += records.rejected[: _SHOWN - len(self.shown)]
+            self._write(records.rejected)
             if self.bytes_left is not None:
                 at_most = self.records + max(self.bytes_left, 0) // self.min_record_bytes
                 self._check(at_most, "at least ")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sharder.assign import SIDES
-from sharder.inspect import Block, cut
+from sharder.assign import SIDES, Block
+from sharder.inspect import cut
 
 
 @dataclass(frozen=True)

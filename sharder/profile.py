@@ -10,8 +10,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from sharder.assign import REJECTED
-from sharder.inspect import Block, cut
+from sharder.inspect import Records, cut
 from sharder.lines import Positions
 from shared.block_profile import BlockProfile, profile_block
 from shared.profile import Profile
@@ -43,10 +42,10 @@ def _prepare_arrow() -> None:
         pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
-def profile(block: Block, *, header: Sequence[str]) -> list[BlockProfile]:
+def profile(records: Records, *, header: Sequence[str]) -> list[BlockProfile]:
     """Profile the records of a block that are not rejected, in parts."""
-    good = block.sides != REJECTED
-    parts = _cut_parts(block.data, block.starts[good], block.ends[good])
+    good = records.good
+    parts = _cut_parts(records.data, records.starts[good], records.ends[good])
     return [profile_block(header, read_text(part, header)) for part in parts]
 
 

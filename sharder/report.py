@@ -6,6 +6,7 @@ import contextlib
 import re
 import resource
 import sys
+from collections import Counter
 from pathlib import Path
 
 from rich import box
@@ -22,6 +23,8 @@ from shared.sketch import Limits
 
 # Values longer than this are cut in tables.
 _SHOWN_CHARACTERS = 24
+# And no more values than these are shown of a column.
+_SHOWN_VALUES = 20
 
 _RIGHT = ("missing", "distinct", "min", "mean", "sd", "max")
 _LABELS = {Side.TRAIN: "training", Side.VALIDATE: "validation", Side.TEST: "test"}
@@ -47,12 +50,16 @@ def print_split(result: SplitResult, console: Console) -> None:
 
 def print_verified(dataset: Path, verified: Verified) -> None:
     """Print what a check has proved."""
-    column = verified.manifest.split.column
+    split = verified.manifest.split
+    proved = {
+        "record": "",
+        "group": f"\nno {split.column} is on two sides",
+        "class": f"\neach {split.column} has its share of each side, exact to one record",
+    }
     _say(
         Console(),
         f"{dataset}: each of {verified.shards:,} shards ({verified.bytes / 1e6:,.0f} MB) is as the "
-        f"manifest says\n{_ledger(verified.manifest)}"
-        + (f"\nno {column} is on two sides" if column is not None else ""),
+        f"manifest says\n{_ledger(verified.manifest)}" + proved[split.by],
     )
 
 
@@ -74,6 +81,9 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
         f"split by {split.column or split.by}, {fractions}, seed {split.seed}; from {sources}",
         style="dim",
     )
+    classes = {side: entry.classes for side, entry in manifest.sides.items() if entry.classes}
+    if split.column is not None and classes:
+        print_shares(console, split.column, classes)
     if manifest.columns is None:
         console.print("no profile: it was made with --no-profile")
         return
@@ -96,6 +106,27 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
     if not all(column.distinct_exact for column in manifest.columns):
         error = Limits.of_table(len(manifest.columns)).standard_error
         console.print(f"~ estimated, standard error {error:.1%}", style="dim")
+
+
+def print_shares(console: Console, column: str, counts: dict[Side, dict[str, int]]) -> None:
+    """Print how often each value of a column is on each side, the most frequent ones first."""
+    totals = Counter[str]()
+    for of in counts.values():
+        totals.update(of)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(Text(column), style="bold", no_wrap=True)
+    for side in counts:
+        table.add_column(_LABELS[side], justify="right", no_wrap=True)
+        table.add_column("", justify="right", no_wrap=True)
+    for value in sorted(totals, key=lambda value: (-totals[value], value))[:_SHOWN_VALUES]:
+        cells = []
+        for of in counts.values():
+            count = of.get(value, 0)
+            cells += [f"{count:,}", f"{count / sum(of.values()):.3%}"]
+        table.add_row(_cell(value) if value else Text("(empty)", style="dim"), *cells)
+    console.print(table)
+    if len(totals) > _SHOWN_VALUES:
+        console.print(f"and {len(totals) - _SHOWN_VALUES:,} values more", style="dim")
 
 
 def _say(console: Console, text: str, style: str = "") -> None:

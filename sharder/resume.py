@@ -22,6 +22,7 @@ from sharder.ledger import Ledger
 from sharder.number import Numbering
 from sharder.shards import ShardTable
 from sharder.source import Source
+from sharder.strata import Strata
 from sharder.target import Staging
 from shared.layout import REJECTED_NAME
 from shared.snapshot import pack
@@ -61,6 +62,7 @@ class Standing:
             rounds=self.rounds,
             read_bytes=read_bytes,
             alignment=self.state.alignment,
+            strata=self.state.strata,
             numbering=self.state.numbering,
             ledger=self.state.ledger,
             profile=pack(self.state.profile) if self.state.profile else None,
@@ -109,7 +111,7 @@ def _begin_anew(
         from sharder.profile import begin_profile
 
         profile = begin_profile(header)
-    state = State(alignment=begin(), numbering=Numbering(), ledger=ledger, profile=profile)
+    state = State(begin(), Strata(), Numbering(), ledger, profile)
     return Standing(job=job, state=state, shards=ShardTable())
 
 
@@ -123,6 +125,7 @@ def _restore(earlier: Checkpoint, job: Job) -> Standing:
         job=job,
         state=State(
             alignment=earlier.alignment,
+            strata=earlier.strata,
             numbering=earlier.numbering,
             ledger=earlier.ledger,
             profile=profile,

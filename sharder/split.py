@@ -29,6 +29,9 @@ from shared.layout import Side
 from shared.manifest import Manifest, save_manifest, spell_path
 from shared.manifest import Source as SourceEntry
 
+# What names the column that a split is by.
+_OPTIONS = {"group": "--group-by", "class": "--stratify"}
+
 
 @dataclass(frozen=True)
 class SplitResult:
@@ -55,7 +58,7 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
         console: where to show progress; stderr by default.
 
     Raises:
-        ConfigError: there is no column to group by.
+        ConfigError: there is no column to split by, or it has too many classes.
         SourceError: the sources cannot be split; nothing is left behind.
         TargetError: the dataset cannot be written. What is done by then may be kept for the next
             run; a note of the error says so.
@@ -73,9 +76,10 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     if not encoding:
         print_encodings(sources, console)
     print_doubts(sources, console)
-    if config.group_by is not None and config.group_by not in (header := sources[0].header):
+    split, header = config.split, sources[0].header
+    if split.column is not None and split.column not in header:
         raise ConfigError(
-            f"--group-by {config.group_by}",
+            f"{_OPTIONS[split.by]} {split.column}",
             expected=f"one of the columns {', '.join(header)}",
             found="no such column",
         )
@@ -116,10 +120,7 @@ def _split(
                 standing.save(staged, shown.done_bytes)
             graph, wanted = build(pieces, standing.state, first, staged.dataset, config)
             written, *chains = dask.threaded.get(graph, wanted, pool=pool)
-            alignment, numbering, ledger, profile = chains
-            standing.state = State(
-                alignment=alignment, numbering=numbering, ledger=ledger, profile=profile
-            )
+            standing.state = State(*chains)
             standing.shards.add(chain.from_iterable(written))
             standing.rounds += 1
             standing.has_news = True
@@ -130,7 +131,12 @@ def _split(
     )
     shards.add(left_over)
     sides = {
-        side: shards.side(index, state.numbering.sides[index], config.rows_per_shard)
+        side: shards.side(
+            index,
+            state.numbering.sides[index],
+            config.rows_per_shard,
+            ledger.census,
+        )
         for index, side in enumerate(SIDES)
         if side is not Side.TEST or config.test_fraction
     }

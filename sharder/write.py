@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from sharder.assign import SIDES
-from sharder.inspect import Block, cut
+from sharder.assign import SIDES, Block
+from sharder.inspect import cut
 from sharder.number import Numbering
 from sharder.target import check_room
 from shared.layout import shard_path

@@ -52,13 +52,15 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         by: what is hashed: "record" is the number of the record in the source, from 0; "group" is
-            the value of a column, so that all records that have the same are on the same side.
+            the value of a column, so that all records that have the same are on the same side;
+            "class" is the value of a column and the number of the record among those with the
+            same, so that each side gets its share of them, exact to one record.
         column: name of that column.
         seed: of the hash.
         validate_fraction, test_fraction: share of the hash's range that goes to that side.
     """
 
-    by: Literal["record", "group"] = "record"
+    by: Literal["record", "group", "class"] = "record"
     column: str | None = None
     seed: int
     validate_fraction: float
@@ -74,11 +76,13 @@ class Shards(msgspec.Struct, frozen=True, kw_only=True):
         records: number of records on this side.
         bytes: size of each file.
         xxh3_128: checksum of each file, as `xxh128sum` prints it.
+        classes: number of records of each class, if the split is by class.
     """
 
     records: Count
     bytes: tuple[Count, ...]
     xxh3_128: tuple[str, ...]
+    classes: dict[str, Count] | None = None
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
     (),
     ("--no-profile",),
     ("--group-by", "player", "--test-fraction", "0.2"),
+    ("--stratify", "comment", "--test-fraction", "0.2"),
 )
 
 
