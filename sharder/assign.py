@@ -1,6 +1,6 @@
 """Put the records of a block on their sides. Parallel.
 
-Each rule says it of a record alone: of its number, its group, or its number in its class.
+Each rule says it of a record alone: of its number, group, time, or its number in its class.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from sharder.inspect import Records
 from sharder.keys import Keys
 from sharder.lines import Positions
 from sharder.strata import Classes, Strata, assign_classes
+from sharder.times import Times, Values, read_moment
 from shared.layout import Side
 from shared.manifest import Split
 from shared.splitmix import mix
@@ -60,15 +61,21 @@ def assign(records: Records, before: Strata, *, split: Split) -> Block:
     return Block(records.data, records.starts, records.ends, sides, census)
 
 
-def find_strays(split: Split, side: Side, groups: Groups) -> npt.NDArray[np.int64]:
-    """Return which records of a shard, (R,), belong to a group that is of another side."""
-    sides = _assign_hashes(groups.hashes, split)
-    return np.flatnonzero(groups.grouped & (sides != SIDES.index(side)))
+def find_strays(split: Split, side: Side, keys: Keys) -> npt.NDArray[np.int64]:
+    """Return which records of a shard, (R,), have a group or a time that is of another side."""
+    if isinstance(keys, Groups):
+        others = _assign_hashes(keys.hashes, split) != SIDES.index(side)
+        return np.flatnonzero(keys.grouped & others)
+    if isinstance(keys, Times):
+        return np.flatnonzero(_assign_times(keys.values, split) != SIDES.index(side))
+    return np.empty(0, np.int64)
 
 
 def _sides(split: Split, numbers: Hashes, keys: Keys, before: Strata) -> Sides:
     if isinstance(keys, Classes):
         return assign_classes(split, keys, before)
+    if isinstance(keys, Times):
+        return _assign_times(keys.values, split)
     hashes = mix(numbers ^ mix(np.array([split.seed], np.uint64)))
     if isinstance(keys, Groups):
         # Without a group, a record goes by its number.
@@ -82,4 +89,12 @@ def _assign_hashes(hashes: Hashes, split: Split) -> Sides:
     test = np.uint64(int((split.validate_fraction + split.test_fraction) * 2**64))
     sides = (hashes < test).astype(np.uint8) * np.uint8(SIDES.index(Side.TEST))
     sides[hashes < validate] = SIDES.index(Side.VALIDATE)
+    return sides
+
+
+def _assign_times(values: Values, split: Split) -> Sides:
+    sides = np.zeros(len(values), np.uint8)
+    for side, cut in ((Side.VALIDATE, split.validate_from), (Side.TEST, split.test_from)):
+        if cut is not None and (moment := read_moment(cut)) is not None:
+            sides[values >= moment[1]] = SIDES.index(side)
     return sides

@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from sharder.keys import Keys
 from sharder.strata import Classes
+from sharder.times import Time, Times, kind_of, spell_time
 from shared.layout import Side
+from shared.manifest import Split
 
 
 @dataclass
@@ -22,9 +24,11 @@ class Census:
 
     Attributes:
         classes: for each `Side`, number of records of each class.
+        times: for each `Side`, the first time and the last.
     """
 
     classes: list[dict[str, int]] = field(default_factory=lambda: [{} for _ in Side])
+    times: list[tuple[Time, Time] | None] = field(default_factory=lambda: [None for _ in Side])
 
     @classmethod
     def take(cls, keys: Keys, sides: npt.NDArray[np.uint8]) -> Census:
@@ -35,18 +39,36 @@ class Census:
             table = np.bincount(cells, minlength=len(keys.names) * len(Side))
             for counts, column in zip(census.classes, table.reshape(-1, len(Side)).T, strict=True):
                 counts.update(_present(keys.names, column))
+        if isinstance(keys, Times):
+            for index in np.unique(sides).tolist():
+                values = keys.values[sides == index]
+                census.times[index] = values.min().item(), values.max().item()
         return census
 
-    def of_classes(self, index: int) -> dict[str, int] | None:
-        """Return the number of records of each class on a side; None if none were counted."""
+    def classes_of(self, side: Side) -> dict[str, int] | None:
+        """Return the number of records of each class on a side; None if the split has none."""
         # In order of their names, which does not depend on the blocks.
-        return dict(sorted(self.classes[index].items())) if any(self.classes) else None
+        own = self.classes[tuple(Side).index(side)]
+        return dict(sorted(own.items())) if any(self.classes) else None
+
+    def times_of(self, side: Side, split: Split) -> tuple[str, str] | None:
+        """Return the first and the last time of a side as text; None if there are none."""
+        times, kind = self.times[tuple(Side).index(side)], kind_of(split)
+        if times is None or kind is None:
+            return None
+        return spell_time(times[0], kind), spell_time(times[1], kind)
 
     def add(self, other: Census) -> None:
         """Add other records."""
         for counts, more in zip(self.classes, other.classes, strict=True):
             for name, number in more.items():
                 counts[name] = counts.get(name, 0) + number
+        for index, found in enumerate(other.times):
+            own = self.times[index]
+            if own is None or found is None:
+                self.times[index] = own or found
+            else:
+                self.times[index] = min(own[0], found[0]), max(own[1], found[1])
 
 
 def _present(names: list[str], counts: npt.NDArray[np.int64]) -> Iterator[tuple[str, int]]:

@@ -26,7 +26,7 @@ from sharder.strata import Strata
 from shared.durable import publish, sync_file_system
 from shared.errors import TargetError
 from shared.layout import shard_dir, shard_name, shard_number
-from shared.manifest import spell_path
+from shared.manifest import Split, spell_path
 from shared.snapshot import pack, unpack
 
 FORMAT = 2
@@ -85,6 +85,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
 
     Attributes:
         job: what the run was asked to do.
+        split: the rule, with the times that part its sides.
         rounds: number of rounds that are done.
         read_bytes: number of bytes that were read of the sources.
         alignment, strata, numbering, ledger: where the chains are.
@@ -94,6 +95,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     """
 
     job: Job
+    split: Split
     rounds: int
     read_bytes: int
     alignment: Alignment

@@ -84,6 +84,12 @@ def cli() -> None:
               help="Keep all records with the same value together, on one side.")  # fmt: skip
 @click.option("--stratify", metavar="COLUMN",
               help="Give each side its share of each value, exact to one record.")  # fmt: skip
+@click.option("--time-column", metavar="COLUMN",
+              help="The last records by this time are for validation.")  # fmt: skip
+@click.option("--validate-from", metavar="TIME",
+              help="Where it begins; else its share says it.")  # fmt: skip
+@click.option("--test-from", metavar="TIME",
+              help="Where the test side begins.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the split: the same seed gives the same sides.")  # fmt: skip
 @click.option("--block-bytes", type=Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from sharder.codec import AUTO, codec_name
 from sharder.dialect import Dialect
+from sharder.rule import DEFAULT_FRACTION, choose_rule
 from shared.errors import ConfigError
 from shared.layout import Side
 from shared.manifest import Split
 
 MIB = 1 << 20
-
-# Records of a class that get each side's share of them exactly, with `stratify`.
-WINDOW = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +32,10 @@ class SplitConfig:
             later drops with the same seed, too. None splits record by record.
         stratify: name of a column; of each value of it, each side gets its share, exact to one
             record. The shares are multiples of 0.001.
+        time_column: name of a column of timestamps, integers or numbers; the last records by it are
+            for validation, and the last of all for a test. Those without a time are rejected.
+        validate_from, test_from: from which time on records are for that side. Without them, the
+            times that part the sides follow from the shares, in a pass of its own.
         seed: of the split; the same seed puts the same record number on the same side.
         block_bytes: size of the piece of the source that is one task. 8 MiB: below 2 MiB the
             overhead of the tasks shows, above 16 MiB only the memory grows.
@@ -57,10 +58,13 @@ class SplitConfig:
     out: Path
     name: str = "log_quest"
     rows_per_shard: int = 1000
-    validate_fraction: float = 0.1
+    validate_fraction: float = DEFAULT_FRACTION
     test_fraction: float = 0.0
     group_by: str | None = None
     stratify: str | None = None
+    time_column: str | None = None
+    validate_from: str | None = None
+    test_from: str | None = None
     seed: int = 0
     block_bytes: int = 8 * MIB
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
@@ -83,15 +87,12 @@ class SplitConfig:
         # Rounded, since 0.99 - 0.9 is a bit less than 0.09.
         most = round(0.99 - self.validate_fraction, 12)
         _check("--test-fraction", self.test_fraction, 0, most)
-        _check_rules(group_by=self.group_by, stratify=self.stratify)
-        if self.stratify is not None:
-            _check_thousandths("--validate-fraction", self.validate_fraction)
-            _check_thousandths("--test-fraction", self.test_fraction)
         _check("--seed", self.seed, 0, 2**64 - 1)
         _check("--block-bytes", self.block_bytes, 1, 1 << 30)
         _check("--workers", self.workers, 1, 1024)
         _check("--max-rejected", self.max_rejected, 0, 1)
         _check("--max-record-bytes", self.max_record_bytes, 1, 1 << 30)
+        _ = self.split  # is refused if its options contradict each other
         _check_encoding(self.encoding)
         _check_character("--delimiter", self.delimiter, never='"')
         if self.quote_char is not None:
@@ -131,17 +132,15 @@ class SplitConfig:
     @property
     def split(self) -> Split:
         """The rule that puts the records on their sides."""
-        by: Literal["record", "group", "class"] = "record"
-        if self.group_by is not None:
-            by = "group"
-        elif self.stratify is not None:
-            by = "class"
-        return Split(
-            by=by,
-            column=self.group_by if by == "group" else self.stratify,
-            seed=self.seed,
+        return choose_rule(
+            group_by=self.group_by,
+            stratify=self.stratify,
+            time_column=self.time_column,
+            validate_from=self.validate_from,
+            test_from=self.test_from,
             validate_fraction=self.validate_fraction,
             test_fraction=self.test_fraction,
+            seed=self.seed,
         )
 
     @property
@@ -153,26 +152,6 @@ class SplitConfig:
 def _check(option: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ConfigError(option, expected=f"{low} to {high}", found=str(value))
-
-
-def _check_rules(**columns: str | None) -> None:
-    given = [f"--{name.replace('_', '-')}" for name, value in columns.items() if value is not None]
-    if len(given) > 1:
-        raise ConfigError(
-            " and ".join(given),
-            expected="one rule that puts a record on its side",
-            found=f"{len(given)}",
-            hint="give one of them",
-        )
-
-
-def _check_thousandths(option: str, share: float) -> None:
-    if abs(share * WINDOW - round(share * WINDOW)) > 1e-9:
-        raise ConfigError(
-            option,
-            expected="at most three decimals with --stratify, which deals out thousands",
-            found=str(share),
-        )
 
 
 def _check_encoding(name: str) -> None:

@@ -119,17 +119,20 @@ def inspect(
     fields = _count_fields(data, starts, ends, scan.dialect, trusted=own.trusted)
     text = encoding.to_utf8(data, starts, ends)
     reasons = _find_bad(fields, len(header), text, encoding)
-    rejected = []
-    for record, reason in reasons.items():
-        number, line, offset = where(record)
-        raw = encoding.source_bytes(data[starts[record] : ends[record]])
-        rejected.append(Rejected(spell_path(source), number + 1, line + 1, offset, reason, raw))
     good = np.ones(len(starts), bool)
     good[list(reasons)] = False
     plain = scan.dialect.to_plain(text.data, text.starts, text.ends, good)
-    keys = None
+    keys: Keys = None
     if split.column is not None:
-        keys = read_keys(split, _read_column(*plain, good, header, split.column))
+        keys, unreadable = read_keys(split, _read_column(*plain, good, header, split.column))
+        known_good = np.flatnonzero(good)
+        reasons |= {int(known_good[at]): reason for at, reason in unreadable.items()}
+        good[list(reasons)] = False
+    rejected = []
+    for record, reason in sorted(reasons.items()):
+        number, line, offset = where(record)
+        raw = encoding.source_bytes(data[starts[record] : ends[record]])
+        rejected.append(Rejected(spell_path(source), number + 1, line + 1, offset, reason, raw))
     numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
     return Records(*plain, good, numbers, keys, tuple(rejected), len(data))
 
@@ -144,9 +147,12 @@ def _read_column(
 ) -> Any:
     """Return the fields of one column of the good records, a pyarrow.StringArray."""
     # Not at the top: a run without a profile that splits by number needs no Arrow, of 60 ms.
+    import pyarrow as pa
+
     from shared.values import read_text
 
-    return read_text(b"".join(cut(data, starts[good], ends[good])), header, columns=[column])[0]
+    records = b"".join(cut(data, starts[good], ends[good]))
+    return read_text(records, header, columns=[column])[0] if records else pa.array([], pa.string())
 
 
 def cut(data: bytes, starts: Positions, ends: Positions) -> list[memoryview]:
@@ -173,14 +179,14 @@ def _drop_blank(data: bytes, starts: Positions, ends: Positions) -> tuple[Positi
 def _find_bad(
     fields: npt.NDArray[np.int64], n_columns: int, text: Text, encoding: Encoding
 ) -> dict[int, str]:
-    """Return the records that are not as the header has it, and why; in order."""
+    """Return the records that are not as the header has it, and why."""
     reasons = {
         int(record): f"{fields[record]} fields, the header has {n_columns}"
         for record in np.flatnonzero(fields != n_columns)
     }
     for record in text.bad:
         reasons.setdefault(record, f"not {encoding.label}")
-    return dict(sorted(reasons.items()))
+    return reasons
 
 
 def _count_fields(

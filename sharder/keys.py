@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from sharder.groups import Groups
 from sharder.strata import Classes
+from sharder.times import Times, describe_unreadable, kind_of, read_times
 from shared.manifest import Split
 
-Keys = Groups | Classes | None
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields of a column, (R,) pyarrow.StringArray, of times that nobody can read yet."""
+
+    text: Any
 
 
-def read_keys(split: Split, fields: Any) -> Keys:
+Keys = Groups | Classes | Times | Fields | None
+
+
+def read_keys(split: Split, fields: Any) -> tuple[Keys, dict[int, str]]:
     """Return the keys of some records.
 
     Args:
         split: the rule.
         fields: (R,) pyarrow.StringArray, those of the rule's column.
+
+    Returns:
+        The keys, and of which records they cannot be read and why; the keys lack those.
     """
-    return Groups.of(fields, split.seed) if split.by == "group" else Classes.of(fields)
+    if split.by == "group":
+        return Groups.of(fields, split.seed), {}
+    if split.by == "class":
+        return Classes.of(fields), {}
+    if (kind := kind_of(split)) is None:
+        return Fields(fields), {}
+    values, readable = read_times(fields, kind)
+    bad = np.flatnonzero(~readable).tolist()
+    reasons = {at: describe_unreadable(str(split.column), fields[at].as_py(), kind) for at in bad}
+    return Times(values[readable]), reasons

@@ -18,10 +18,15 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from sharder.graph import READ, Key
+from sharder.reading import READ, Key
 from sharder.source import Source
 
 _LINE_EVERY_S = 5.0
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is: a path may look like markup, and is not to be wrapped."""
+    console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_encodings(sources: Sequence[Source], console: Console) -> None:
@@ -30,7 +35,7 @@ def print_encodings(sources: Sequence[Source], console: Console) -> None:
         names = [source.name for source in same]
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
         text = f"{names[0]}{more}: written in {encoding.label}, as it seems"
-        console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        say(console, text)
 
 
 def print_doubts(sources: Sequence[Source], console: Console) -> None:
@@ -42,29 +47,38 @@ def print_doubts(sources: Sequence[Source], console: Console) -> None:
             f"{first.name}: one column, {first.header[0]!r}; if that is several, "
             f"say --delimiter {'tab' if other == chr(9) else repr(other)}"
         )
-        console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        say(console, text)
 
 
 class ProgressCallback(Callback):  # type: ignore[misc]
     """Counts the bytes of the blocks as Dask has read them: the others are just behind."""
 
-    def __init__(self, total_bytes: int | None, done_bytes: int, console: Console) -> None:
+    def __init__(
+        self,
+        total_bytes: int | None,
+        done_bytes: int,
+        console: Console,
+        *,
+        task: str = "splitting",
+    ) -> None:
         """Begin.
 
         Args:
             total_bytes: size of the sources as they are packed; None if it is not known.
             done_bytes: what earlier runs have read of it.
             console: where to show it.
+            task: what is done with them.
         """
         super().__init__()
         self._console = console
+        self._name = task
         self._total = total_bytes
         self.done_bytes = self._begun_at = done_bytes
         self._started = self._last_line = time.monotonic()
         self._bar: Progress | None = None
         if console.is_terminal:
             self._bar = Progress(
-                TextColumn("splitting"),
+                TextColumn(task),
                 BarColumn(),
                 DownloadColumn(),
                 TransferSpeedColumn(),
@@ -72,7 +86,7 @@ class ProgressCallback(Callback):  # type: ignore[misc]
                 console=console,
                 transient=True,
             )
-            self._task = self._bar.add_task("splitting", total=self._total, completed=done_bytes)
+            self._task = self._bar.add_task(task, total=self._total, completed=done_bytes)
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -95,7 +109,7 @@ class ProgressCallback(Callback):  # type: ignore[misc]
             self._bar.advance(self._task, size)
         elif time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._last_line = time.monotonic()
-            self._console.print(self._line(), highlight=False, soft_wrap=True)
+            say(self._console, f"{self._name}: {self._line()}")
 
     def _line(self) -> str:
         seconds = time.monotonic() - self._started

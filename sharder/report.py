@@ -17,7 +17,7 @@ from rich.text import Text
 from sharder.split import SplitResult
 from sharder.verify import Verified
 from shared.layout import REJECTED_NAME, Side
-from shared.manifest import Manifest
+from shared.manifest import Manifest, Split
 from shared.schema import Column
 from shared.sketch import Limits
 
@@ -55,6 +55,7 @@ def print_verified(dataset: Path, verified: Verified) -> None:
         "record": "",
         "group": f"\nno {split.column} is on two sides",
         "class": f"\neach {split.column} has its share of each side, exact to one record",
+        "time": f"\nno {split.column} of training is later than one of another side",
     }
     _say(
         Console(),
@@ -73,17 +74,17 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
     _say(console, _ledger(manifest))
     split = manifest.split
     sources = ", ".join(f"{s.path} ({s.bytes / 1e6:,.1f} MB)" for s in manifest.sources)
-    fractions = f"{split.validate_fraction:.3g} for validation"
-    if split.test_fraction:
-        fractions += f", {split.test_fraction:.3g} for a test"
     _say(
         console,
-        f"split by {split.column or split.by}, {fractions}, seed {split.seed}; from {sources}",
+        f"split by {split.column or split.by}, {_parts(split)}, seed {split.seed}; from {sources}",
         style="dim",
     )
     classes = {side: entry.classes for side, entry in manifest.sides.items() if entry.classes}
     if split.column is not None and classes:
         print_shares(console, split.column, classes)
+    for side, entry in manifest.sides.items():
+        if entry.times is not None:
+            _say(console, f"{_LABELS[side]}: {entry.times[0]} to {entry.times[1]}")
     if manifest.columns is None:
         console.print("no profile: it was made with --no-profile")
         return
@@ -132,6 +133,19 @@ def print_shares(console: Console, column: str, counts: dict[Side, dict[str, int
 def _say(console: Console, text: str, style: str = "") -> None:
     """Print a line as it is: a path may look like markup, and is not to be wrapped."""
     console.print(text, style=style, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _parts(split: Split) -> str:
+    """Say how large the sides are, or where they begin."""
+    parts = {
+        "validation": (split.validate_from, split.validate_fraction),
+        "a test": (split.test_from, split.test_fraction),
+    }
+    return ", ".join(
+        f"{side.removeprefix('a ')} from {cut}" if cut is not None else f"{share:.3g} for {side}"
+        for side, (cut, share) in parts.items()
+        if cut is not None or ((share or side == "validation") and split.by != "time")
+    )
 
 
 def _row(column: Column, records: int) -> list[Text]:

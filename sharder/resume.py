@@ -20,11 +20,13 @@ from sharder.config import SplitConfig
 from sharder.graph import State
 from sharder.ledger import Ledger
 from sharder.number import Numbering
+from sharder.progress import say
 from sharder.shards import ShardTable
 from sharder.source import Source
 from sharder.strata import Strata
 from sharder.target import Staging
 from shared.layout import REJECTED_NAME
+from shared.manifest import Split
 from shared.snapshot import pack
 
 
@@ -34,6 +36,7 @@ class Standing:
 
     Attributes:
         job: what it is asked to do; None if it cannot be gone on with after a kill.
+        split: the rule that puts the records on their sides.
         state: of the chains.
         shards: all that are written.
         rounds: number of rounds that are done.
@@ -42,6 +45,7 @@ class Standing:
     """
 
     job: Job | None
+    split: Split
     state: State
     shards: ShardTable
     rounds: int = 0
@@ -59,6 +63,7 @@ class Standing:
             return
         checkpoint = Checkpoint(
             job=self.job,
+            split=self.split,
             rounds=self.rounds,
             read_bytes=read_bytes,
             alignment=self.state.alignment,
@@ -87,10 +92,10 @@ def begin_run(
         reason = job.check(earlier.job) or rewind(staged.dataset, earlier)
         if not reason:
             done = earlier.read_bytes / sum(source.origin.size or 0 for source in sources)
-            _say(console, f"going on at {done:.0%}, where an earlier run has stopped")
+            say(console, f"going on at {done:.0%}, where an earlier run has stopped")
             return _restore(earlier, job)
     if staged.begin() and not config.restart:
-        _say(console, f"an unfinished run is not gone on with: {reason}")
+        say(console, f"an unfinished run is not gone on with: {reason}")
     return _begin_anew(sources, staged, config, job)
 
 
@@ -112,7 +117,7 @@ def _begin_anew(
 
         profile = begin_profile(header)
     state = State(begin(), Strata(), Numbering(), ledger, profile)
-    return Standing(job=job, state=state, shards=ShardTable())
+    return Standing(job=job, split=config.split, state=state, shards=ShardTable())
 
 
 def _restore(earlier: Checkpoint, job: Job) -> Standing:
@@ -123,6 +128,7 @@ def _restore(earlier: Checkpoint, job: Job) -> Standing:
         profile = restore_profile(earlier.profile)
     return Standing(
         job=job,
+        split=earlier.split,
         state=State(
             alignment=earlier.alignment,
             strata=earlier.strata,
@@ -134,7 +140,3 @@ def _restore(earlier: Checkpoint, job: Job) -> Standing:
         rounds=earlier.rounds,
         earlier_bytes=earlier.read_bytes,
     )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)

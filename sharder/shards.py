@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sharder.assign import SIDES
-from sharder.census import Census
 from sharder.number import SideNumbering
 from sharder.write import Shard
 from shared.manifest import Shards
@@ -42,18 +41,11 @@ class ShardTable:
             self.sizes[shard.side].append(shard.size)
             self.checksums[shard.side] += shard.xxh3_128
 
-    def side(
-        self,
-        index: int,
-        numbering: SideNumbering,
-        rows_per_shard: int,
-        census: Census,
-    ) -> Shards:
-        """Return the shards of a side as the manifest has them."""
+    def side(self, index: int, numbering: SideNumbering, rows_per_shard: int) -> Shards:
+        """Return the shards of a side as the manifest has them, without a census."""
         checksums = self.checksums[index].hex()
         return Shards(
             records=numbering.shards * rows_per_shard + numbering.n_left_over,
             bytes=tuple(self.sizes[index]),
             xxh3_128=tuple(checksums[i : i + 32] for i in range(0, len(checksums), 32)),
-            classes=census.of_classes(index),
         )

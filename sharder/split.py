@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
 import dask.threaded
+from msgspec.structs import replace
 from rich.console import Console
 
 from sharder.assign import SIDES
 from sharder.codec import AUTO, codec_name
 from sharder.config import SplitConfig
 from sharder.encoding import Encoding
+from sharder.first_pass import check_repeatable, find_cuts, needs_first_pass
 from sharder.graph import State, build
 from sharder.piece import cut_rounds
+from sharder.pool import threads
 from sharder.progress import ProgressCallback, print_doubts, print_encodings
 from sharder.resume import Standing, begin_run
+from sharder.rule import COLUMN_OPTIONS
 from sharder.source import Source, open_sources
 from sharder.target import Staging, check_room, staging
 from sharder.write import write_left_over
@@ -28,9 +31,6 @@ from shared.errors import ConfigError, SourceError
 from shared.layout import Side
 from shared.manifest import Manifest, save_manifest, spell_path
 from shared.manifest import Source as SourceEntry
-
-# What names the column that a split is by.
-_OPTIONS = {"group": "--group-by", "class": "--stratify"}
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,17 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     split, header = config.split, sources[0].header
     if split.column is not None and split.column not in header:
         raise ConfigError(
-            f"{_OPTIONS[split.by]} {split.column}",
+            f"{COLUMN_OPTIONS[split.by]} {split.column}",
             expected=f"one of the columns {', '.join(header)}",
             found="no such column",
         )
+    if needs_first_pass(split):
+        check_repeatable(sources)
     with staging(config.dataset, overwrite=config.overwrite) as staged:
         standing = begin_run(sources, staged, config, console)
         _check_room(sources, config, written_bytes=standing.shards.bytes)
+        if needs_first_pass(standing.split):
+            standing.split = find_cuts(sources, split, config, staged.dataset, console)
         manifest = _split(sources, staged, config, standing, console)
         save_manifest(manifest, staged.dataset)
     return SplitResult(config.dataset, manifest, time.monotonic() - started, standing.earlier_bytes)
@@ -111,14 +115,16 @@ def _split(
     total_bytes = _sum(source.origin.size for source in sources)
     with (
         closing(cut_rounds(sources, config.block_bytes)) as rounds,
-        _workers(config.workers, sources) as pool,
+        threads(config.workers, sources) as pool,
         ProgressCallback(total_bytes, standing.earlier_bytes, console) as shown,
     ):
         for pieces in islice(rounds, standing.rounds, None):
             # Not behind the last round: what is left takes but a moment.
             if standing.has_news:
                 standing.save(staged, shown.done_bytes)
-            graph, wanted = build(pieces, standing.state, first, staged.dataset, config)
+            graph, wanted = build(
+                pieces, standing.state, first, staged.dataset, config, standing.split
+            )
             written, *chains = dask.threaded.get(graph, wanted, pool=pool)
             standing.state = State(*chains)
             standing.shards.add(chain.from_iterable(written))
@@ -131,14 +137,13 @@ def _split(
     )
     shards.add(left_over)
     sides = {
-        side: shards.side(
-            index,
-            state.numbering.sides[index],
-            config.rows_per_shard,
-            ledger.census,
+        side: replace(
+            shards.side(index, state.numbering.sides[index], config.rows_per_shard),
+            classes=ledger.census.classes_of(side),
+            times=ledger.census.times_of(side, standing.split),
         )
         for index, side in enumerate(SIDES)
-        if side is not Side.TEST or config.test_fraction
+        if side is not Side.TEST or config.test_fraction or config.test_from
     }
     if not sides[Side.TRAIN].records:
         raise SourceError(
@@ -160,25 +165,13 @@ def _split(
         ),
         header=first.header,
         rows_per_shard=config.rows_per_shard,
-        split=config.split,
+        split=standing.split,
         records=ledger.records,
         rejected=ledger.rejected,
         rejected_files=ledger.measure(),
         sides=sides,
         columns=state.profile.columns() if state.profile else None,
     )
-
-
-@contextmanager
-def _workers(number: int, sources: Sequence[Source]) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool of threads; no task is under way behind it, after an error neither."""
-    pool = ThreadPoolExecutor(number)
-    try:
-        yield pool
-    finally:
-        for source in sources:  # or a read from a silent pipe would never end
-            source.origin.interrupt()
-        pool.shutdown(cancel_futures=True)
 
 
 def _sum(sizes: Iterable[int | None]) -> int | None:

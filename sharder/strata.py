@@ -24,7 +24,6 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from sharder.config import WINDOW
 from shared.errors import ConfigError
 from shared.layout import Side
 from shared.manifest import Split
@@ -33,6 +32,9 @@ from shared.splitmix import mix
 Sides = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
+
+# Shares are multiples of a thousandth, so that windows are short.
+WINDOW = 1000
 
 # What is kept of each class is its text and a count.
 _MAX_CLASSES = 100_000

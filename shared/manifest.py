@@ -55,16 +55,21 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
             the value of a column, so that all records that have the same are on the same side;
             "class" is the value of a column and the number of the record among those with the
             same, so that each side gets its share of them, exact to one record.
+            "time" is no hash, but the value of a column: the last records are for validation.
         column: name of that column.
         seed: of the hash.
-        validate_fraction, test_fraction: share of the hash's range that goes to that side.
+        validate_fraction, test_fraction: share of the records, or the hash's range, that goes to
+            that side; 0 where times were given.
+        validate_from, test_from: from which time on records are on that side.
     """
 
-    by: Literal["record", "group", "class"] = "record"
+    by: Literal["record", "group", "class", "time"] = "record"
     column: str | None = None
     seed: int
     validate_fraction: float
     test_fraction: float = 0.0
+    validate_from: str | None = None
+    test_from: str | None = None
 
 
 class Shards(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,12 +82,14 @@ class Shards(msgspec.Struct, frozen=True, kw_only=True):
         bytes: size of each file.
         xxh3_128: checksum of each file, as `xxh128sum` prints it.
         classes: number of records of each class, if the split is by class.
+        times: the first and the last time, if the split is by time.
     """
 
     records: Count
     bytes: tuple[Count, ...]
     xxh3_128: tuple[str, ...]
     classes: dict[str, Count] | None = None
+    times: tuple[str, str] | None = None
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
     ("--no-profile",),
     ("--group-by", "player", "--test-fraction", "0.2"),
     ("--stratify", "comment", "--test-fraction", "0.2"),
+    ("--time-column", "id", "--test-fraction", "0.2"),
 )
 
 

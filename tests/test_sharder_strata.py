@@ -36,8 +36,8 @@ def write_log(directory: Path, records: int) -> Path:
 def test_each_side_gets_its_share_of_each_class_to_one_record(tmp_path: Path) -> None:
     write_log(tmp_path, 4321)
     for out, block_bytes, workers in (("one", 700, 3), ("two", 8 << 20, 1)):
-        options = ("--block-bytes", block_bytes, "--workers", workers, "--max-rejected", 1)
-        sharder("split", "drop.csv", "--out", out, *RULE, *options, cwd=tmp_path)
+        sizes = ("--block-bytes", block_bytes, "--workers", workers)
+        sharder("split", "drop.csv", "--out", out, *RULE, *sizes, cwd=tmp_path)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
     rows = {side: read_side(tmp_path / "one/log_quest", side) for side in Side}
     counts = {side: Counter(row["label"] for row in of) for side, of in rows.items()}
@@ -52,8 +52,10 @@ def test_each_side_gets_its_share_of_each_class_to_one_record(tmp_path: Path) ->
     gaps = Counter(np.diff(kept).tolist())
     assert len(gaps) > 15
     assert max(gaps.values()) < len(kept) / 4
-    # Another seed, other records.
-    sharder("split", "drop.csv", "--out", "three", *RULE, "--seed", 1, cwd=tmp_path)
+    # Another seed, other records; from a stream, which has empty blocks behind its end.
+    source = (tmp_path / "drop.csv").read_bytes()
+    options = ("--out", "three", *RULE, "--seed", 1)
+    sharder("split", "-", *options, cwd=tmp_path, stdin=source)
     others = {row["id"] for row in read_side(tmp_path / "three/log_quest", Side.VALIDATE)}
     assert len(others & {row["id"] for row in rows[Side.VALIDATE]}) < len(others) / 3
 
