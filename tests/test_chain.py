@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 from splitting import SAMPLE, shell
@@ -18,10 +17,7 @@ def test_from_a_csv_to_predictions_of_its_records(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == "runs/quest\n"
     assert "1,200 records = " in done.stderr
-
-    scored = shell("trainer evaluate runs/quest data/log_quest --json", tmp_path)
-    assert scored.returncode == 0, scored.stderr
-    assert json.loads(scored.stdout)["records"] == 132
+    assert "1,068 training records, 132 validation records; " in done.stderr
 
     predicted = shell(f"trainer predict runs/quest {SAMPLE} --out -", tmp_path)
     assert predicted.returncode == 0, predicted.stderr

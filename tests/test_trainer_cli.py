@@ -6,10 +6,10 @@ import csv
 import json
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -136,13 +136,6 @@ def test_a_directory_of_other_things_is_left_alone(home: Path) -> None:
     assert [path.name for path in (home / "mine").iterdir()] == ["thesis.txt"]
 
 
-def test_the_same_seed_gives_the_same_history(home: Path) -> None:
-    fit("data/log", "--overwrite", out="runs/again", cwd=home)
-
-    histories = [(home / f"runs/{name}/history.csv").read_text() for name in ("log", "again")]
-    assert histories[0] == histories[1]
-
-
 def test_evaluate_gives_the_metrics_of_the_best_epoch(home: Path) -> None:
     found = json.loads(trainer("evaluate", "runs/log", "data/log", "--json", cwd=home).stdout)
     kept = json.loads((home / "runs/log/run.json").read_text())["metrics"]
@@ -164,9 +157,8 @@ def test_shards_of_another_tool_are_trained_on_and_their_test_side_evaluated(hom
     fit("bare/log", cwd=home, out="runs/bare")
     run = json.loads((home / "runs/bare/run.json").read_text())
     assert (run["records"], run["validation_records"], run["shards"]) == (600, 200, 2)
-    for side, count in (("train", 600), ("validate", 200), ("test", 100)):
-        done = trainer("evaluate", "runs/bare", "bare/log", "--side", side, "--json", cwd=home)
-        assert json.loads(done.stdout)["records"] == count
+    done = trainer("evaluate", "runs/bare", "bare/log", "--side", "test", "--json", cwd=home)
+    assert json.loads(done.stdout)["records"] == 100
 
 
 def test_predict_gives_a_row_for_each_record_in_order(home: Path) -> None:
@@ -184,8 +176,6 @@ def test_predict_gives_a_row_for_each_record_in_order(home: Path) -> None:
     found = [float(line) for line in lines[1:]]
     assert len(found) == 2500
     assert min(found[1::2]) > max(found[0::2])
-    piped = trainer("predict", "runs/log", "new.csv", "--out", "-", cwd=home).stdout
-    assert piped.splitlines() == lines
 
 
 def test_the_dataset_comes_from_the_stage_before(home: Path) -> None:
@@ -226,7 +216,9 @@ def test_a_shard_that_was_changed_is_named(home: Path) -> None:
     )
 
 
-def test_a_model_of_ones_own_is_trained_and_evaluated(home: Path) -> None:
+@pytest.fixture(scope="module")
+def own(home: Path) -> Path:
+    """The home, with a run of a model of one's own, which has its cache in `place`."""
     (home / "own.py").write_text(
         "import keras\n"
         "@keras.saving.register_keras_serializable()\n"
@@ -236,15 +228,22 @@ def test_a_model_of_ones_own_is_trained_and_evaluated(home: Path) -> None:
         "def build(spec):\n"
         "    return keras.Sequential([Twice(), keras.layers.Dense(1, activation='sigmoid')])\n"
     )
-    fit("data/log", "--model", "own:build", out="runs/own", cwd=home)
+    (home / "place" / "log.partial").mkdir(parents=True)
+    (home / "place" / "log.partial" / "thesis.txt").write_text("precious")
+    fit("data/log", "--model", "own:build", "--cache", "place", out="runs/own", cwd=home)
+    return home
 
-    found = json.loads(trainer("evaluate", "runs/own", "data/log", "--json", cwd=home).stdout)
-    assert found["records"] == 500
+
+def test_a_model_of_ones_own_is_trained_and_evaluated(own: Path) -> None:
+    evaluate = ("evaluate", "runs/own", "data/log", "--side", "train", "--json")
+    assert json.loads(trainer(*evaluate, cwd=own).stdout)["records"] == 3000
 
 
 def test_classes_are_predicted_by_their_names(home: Path) -> None:
     few = ("--out", "runs/class", "--epochs", 1, "--workers", 0, "--class-weight", "balanced")
-    trainer("fit", "data/log", "--label", "class", *few, cwd=home)
+    caches = list((home / "data/.log.cache").iterdir())
+    trainer("fit", "data/log", "--label", "class", *few, "--cache", "off", cwd=home)
+    assert list((home / "data/.log.cache").iterdir()) == caches
     records = records_of(30, seed=2)
     (home / "new.csv").write_bytes(csv_bytes(HEADER, records))
     done = trainer("predict", "runs/class", "new.csv", "--out", "-", cwd=home)
@@ -273,9 +272,16 @@ def test_classes_are_predicted_by_their_names(home: Path) -> None:
 def test_help_and_wrong_usage_are_answered_at_once(
     home: Path, args: list[str], status: int
 ) -> None:
-    start_s = time.monotonic()
+    before_s = cpu_s()
     trainer(*args, cwd=home, status=status)
-    assert time.monotonic() - start_s < 1.5
+    # 0.1 s here; Keras alone would take 3.
+    assert cpu_s() - before_s < 1
+
+
+def cpu_s() -> float:
+    """Return the CPU time of all programs that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize(
@@ -319,7 +325,7 @@ def test_diamond_prices_are_explained(tmp_path: Path) -> None:
     for record in records:
         sides[rng.random() < 0.1].append(record)
     write_dataset(tmp_path / "diamonds", list(table.columns), sides[0], validate=sides[1])
-    trainer("fit", "diamonds", "--label", "price", "--out", "run", cwd=tmp_path)
+    trainer("fit", "diamonds", "--label", "price", "--epochs", 6, "--out", "run", cwd=tmp_path)
 
     table = trainer("evaluate", "run", "diamonds", cwd=tmp_path).stdout
     found = dict(re.findall(r"│ (\S+) +│ +([0-9.,]+) │", table))
@@ -336,37 +342,32 @@ def test_run_json_is_read_strictly(home: Path, tmp_path: Path) -> None:
     assert "run.json: expected format 1, found format 99" in message
 
 
-def test_a_later_run_reads_the_cache_and_learns_the_same(home: Path) -> None:
-    write_dataset(home / "cached" / "log", HEADER, records_of(600, seed=1), rows_per_shard=100)
-    fit("cached/log", "--cache", "off", cwd=home, out="runs/shards")
-    assert [path.name for path in (home / "cached").iterdir()] == ["log"]
-    for out in ("runs/first", "runs/later"):
-        fit("cached/log", "--workers", 1, cwd=home, out=out)
-    histories = {
-        (home / "runs" / name / "history.csv").read_text() for name in ("shards", "first", "later")
-    }
-    assert len(histories) == 1
+def test_a_later_run_replaces_another_reads_the_cache_and_learns_the_same(home: Path) -> None:
+    shutil.copytree(home / "runs/log", home / "runs/later")
+    (home / "runs/later/history.csv").write_text("of an older run")
+    fit("data/log", "--overwrite", cwd=home, out="runs/later")
+    histories = [(home / "runs" / name / "history.csv").read_text() for name in ("log", "later")]
+    assert histories[0] == histories[1]
 
-    (line,) = trainer("cache", "ls", "cached/log", cwd=home).stdout.splitlines()
-    assert re.match(r"train +600 records +10 features +0\.0 MB  used 20", line)
-    assert str(home / "cached" / ".log.cache") in line
-    assert line in trainer("cache", "ls", ".", cwd=home / "cached/log").stdout
+    shutil.copytree(home / "data", home / "cached")
+    train, validate = sorted(trainer("cache", "ls", "cached/log", cwd=home).stdout.splitlines())
+    assert re.match(r"train +3,000 records +10 features +0\.1 MB  used 20", train)
+    assert re.match(r"validate +500 records +10 features +0\.0 MB  used 20", validate)
+    assert str(home / "cached" / ".log.cache") in train
+    assert train in trainer("cache", "ls", ".", cwd=home / "cached/log").stdout
     done = trainer("cache", "clear", "cached/log", cwd=home)
-    assert (done.stdout, done.stderr) == ("", "removed 1, 0.0 MB\n")
-    assert [path.name for path in (home / "cached").iterdir()] == ["log"]
+    assert (done.stdout, done.stderr) == ("", "removed 2, 0.2 MB\n")
+    assert sorted(path.name for path in (home / "cached").iterdir()) == ["log", "log_validate"]
 
 
-def test_clearing_a_directory_removes_caches_and_nothing_else(home: Path) -> None:
-    (home / "place" / "log.partial").mkdir(parents=True)
-    (home / "place" / "log.partial" / "thesis.txt").write_text("precious")
-    fit("data/log", "--cache", "place", cwd=home, out="runs/placed")
-    assert len(list((home / "place").iterdir())) == 3
-    trainer("cache", "clear", "place", cwd=home)
-    assert [path.name for path in (home / "place").iterdir()] == ["log.partial"]
-    assert (home / "place" / "log.partial" / "thesis.txt").exists()
+def test_clearing_a_directory_removes_caches_and_nothing_else(own: Path) -> None:
+    assert len(list((own / "place").iterdir())) == 3
+    trainer("cache", "clear", "place", cwd=own)
+    assert [path.name for path in (own / "place").iterdir()] == ["log.partial"]
+    assert (own / "place" / "log.partial" / "thesis.txt").exists()
 
-    (home / "place" / ".log.cache").write_text("no directory")
-    message = failure("cache", "clear", "place/log", cwd=home)
-    assert message == f"trainer: error: {home}/place/.log.cache: found Not a directory"
-    message = failure("cache", "ls", "nowhere", cwd=home)
+    (own / "place" / ".log.cache").write_text("no directory")
+    message = failure("cache", "clear", "place/log", cwd=own)
+    assert message == f"trainer: error: {own}/place/.log.cache: found Not a directory"
+    message = failure("cache", "ls", "nowhere", cwd=own)
     assert "nowhere: expected a dataset, or a directory of caches, found no such" in message

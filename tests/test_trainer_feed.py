@@ -315,7 +315,8 @@ def test_workers_end_with_their_program(dataset: Path, kill: signal.Signals) -> 
 
 def test_workers_leave_ctrl_c_to_their_program(feed: Feed, shards: list[Shard]) -> None:
     owner = Owner()
-    feed.read([shards[0]], owner=owner)
+    # Two, so that both workers have started.
+    feed.read(shards[:2], owner=owner)
     pids = feed.pids
     for pid in pids:
         os.kill(pid, signal.SIGINT)

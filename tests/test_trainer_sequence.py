@@ -268,6 +268,22 @@ def test_steps_per_epoch_go_through_all_records_before_any_comes_again(
     assert sorted(found) == list(range(115))
 
 
+def test_the_order_holds_while_keras_goes_from_one_part_of_an_epoch_to_the_next(
+    dataset: Path, feed: Feed
+) -> None:
+    plain, parted = (CSVSequence(dataset, spec=feed.spec, feed=feed, cache="off") for _ in range(2))
+    expected = [numbers(plain.spec, plain[index][0]) for index in range(12)]
+    found = []
+    for place, index in enumerate([7, 2, 11, 5, 0, 9, 1, 3, 8, 4, 10, 6]):
+        if place in (0, 4, 8):
+            parted.on_epoch_begin()
+        found.append(numbers(parted.spec, parted[index][0]))
+        # One more is read ahead before the next part begins.
+        if place in (2, 6):
+            parted.on_epoch_end()
+    assert found == expected
+
+
 def test_the_error_of_a_shard_is_kept_for_who_called_fit(tmp_path: Path) -> None:
     train = CSVSequence(write_numbered(tmp_path / "log", 100), "clear", shuffle=False, cache="off")
     lost = tmp_path / "log/splited/split_data_00007.csv"

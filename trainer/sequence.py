@@ -43,8 +43,9 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
     With `shuffle` the order is drawn anew for each epoch, from the seed and the number of the epoch
     alone: the same from the shards and from the cache. Keras shuffles the indices once more, unless
     it is told `fit(shuffle=False)`. That would make the order depend on its own random numbers, and
-    nothing could be read ahead; so, between `on_epoch_begin` and `on_epoch_end`, the n-th index
-    that is asked for gets batch n. At any other time, and without `shuffle`, index n is batch n.
+    nothing could be read ahead; so, from `on_epoch_begin` until every batch was given, the n-th
+    index that is asked for gets batch n. At any other time, and without `shuffle`, index n is
+    batch n.
 
     Attributes:
         spec: what X and Y are made of.
@@ -192,11 +193,12 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
     def on_epoch_end(self) -> None:
         """Go on to the next epoch, if every batch of this one was given.
 
-        Keras also calls this before the first epoch, and, with `steps_per_epoch`, in the middle.
+        Keras also calls this before the first epoch, and, with `steps_per_epoch`, in the middle:
+        then its thread reads ahead meanwhile.
         """
         with self._lock:
-            self._in_epoch = False
             if self._is_given.all():
+                self._in_epoch = False
                 self._begin(self._epoch + 1)
 
     @property
