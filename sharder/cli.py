@@ -92,6 +92,8 @@ def cli() -> None:
               help="Where the test side begins.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the split: the same seed gives the same sides.")  # fmt: skip
+@click.option("--memory", "memory_bytes", type=Bytes(), metavar="SIZE",
+              help="What the run may take, such as 1GiB: blocks and workers follow.")  # fmt: skip
 @click.option("--block-bytes", type=Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",
               help="Piece of the source that is one task.")  # fmt: skip
 @click.option("--workers", type=int, default=_DEFAULTS.workers, show_default="cores",
@@ -106,7 +108,9 @@ def cli() -> None:
               help="Replace an existing dataset, once the new one is complete.")  # fmt: skip
 @click.option("--restart", is_flag=True,
               help="Begin anew, not where an earlier run was cut off.")  # fmt: skip
-def split(**options: Any) -> None:
+@click.option("--dry-run", is_flag=True,
+              help="Plan the run, say what it takes, and write nothing.")  # fmt: skip
+def split(*, dry_run: bool, **options: Any) -> None:
     """Split CSVs into shards of 1000 records, for training and validation.
 
     A SOURCE is a file, packed with gzip, bzip2, xz or zstd or not; - for stdin; a URL such as
@@ -130,12 +134,16 @@ def split(**options: Any) -> None:
     # Not before now: importing Dask and Arrow takes longer than --help may.
     from rich.console import Console
 
-    from sharder.report import print_split
+    from sharder.dry_run import plan
+    from sharder.report import print_plan, print_split
     from sharder.split import run
 
     # What was imported stays, so the garbage collector need not look through it again and again.
     gc.freeze()
     console = Console(stderr=True)
+    if dry_run:
+        print_plan(plan(config, console), console)
+        return
     result = run(config, console)
     # First what the next stage waits for; the summary is for people.
     click.echo(os.fsencode(result.dataset))

@@ -37,8 +37,9 @@ class SplitConfig:
         validate_from, test_from: from which time on records are for that side. Without them, the
             times that part the sides follow from the shares, in a pass of its own.
         seed: of the split; the same seed puts the same record number on the same side.
-        block_bytes: size of the piece of the source that is one task. 8 MiB: below 2 MiB the
-            overhead of the tasks shows, above 16 MiB only the memory grows.
+        block_bytes: size of the piece of the source that is one task; 0 for what suits the source
+            and `memory_bytes` (`sharder.budget`).
+        memory_bytes: what the run may take at most; None for as much as the usual blocks take.
         workers: threads; NumPy, Arrow and the kernel do the work, outside the interpreter's lock.
         profile: whether to profile the columns. The trainer needs the profile, and makes its own
             where there is none.
@@ -66,7 +67,8 @@ class SplitConfig:
     validate_from: str | None = None
     test_from: str | None = None
     seed: int = 0
-    block_bytes: int = 8 * MIB
+    block_bytes: int = 0
+    memory_bytes: int | None = None
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
     profile: bool = True
     max_rejected: float = 0.01
@@ -88,7 +90,13 @@ class SplitConfig:
         most = round(0.99 - self.validate_fraction, 12)
         _check("--test-fraction", self.test_fraction, 0, most)
         _check("--seed", self.seed, 0, 2**64 - 1)
-        _check("--block-bytes", self.block_bytes, 1, 1 << 30)
+        _check("--block-bytes", self.block_bytes, 0, 1 << 30)
+        if self.block_bytes and self.memory_bytes is not None:
+            raise ConfigError(
+                "--memory",
+                expected="no --block-bytes beside it, which follows from it",
+                found="both",
+            )
         _check("--workers", self.workers, 1, 1024)
         _check("--max-rejected", self.max_rejected, 0, 1)
         _check("--max-record-bytes", self.max_record_bytes, 1, 1 << 30)

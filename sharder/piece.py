@@ -12,7 +12,7 @@ from shared.errors import SourceError
 
 # Pieces in one graph. Between two graphs the workers run dry for a moment, so it is many; but a
 # graph takes memory, some 10 KB a piece.
-_ROUND_PIECES = 256
+ROUND_PIECES = 256
 _FIRST_ROUND_PIECES = 4
 
 
@@ -45,7 +45,7 @@ def cut_rounds(sources: Sequence[Source], piece_bytes: int) -> Generator[list[Pi
         if source.has_ranges:
             for piece in _cut_ranges(source, piece_bytes):
                 pieces.append(piece)
-                if len(pieces) == _ROUND_PIECES:
+                if len(pieces) == ROUND_PIECES:
                     yield pieces
                     pieces = []
         else:
@@ -89,4 +89,4 @@ def _cut_stream(source: Source, piece_bytes: int) -> Iterator[list[Piece]]:
         n_pieces = 2 * _FIRST_ROUND_PIECES
         while not stream.ended:
             yield [other] * n_pieces
-            n_pieces = min(2 * n_pieces, _ROUND_PIECES)
+            n_pieces = min(2 * n_pieces, ROUND_PIECES)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sharder.dry_run import Plan
 from sharder.split import SplitResult
 from sharder.verify import Verified
 from shared.layout import REJECTED_NAME, Side
@@ -39,13 +40,35 @@ def print_split(result: SplitResult, console: Console) -> None:
     _say(console, _ledger(manifest))
     if manifest.rejected:
         _say(console, f"rejected records and their reasons: {result.dataset / REJECTED_NAME}")
+    asked = "" if result.memory_bytes is None else f" (--memory {_mebibytes(result.memory_bytes)})"
     rest = f" behind the {earlier:,.0f} MB of an earlier run" if earlier else ""
     _say(
         console,
         f"{megabytes:,.0f} MB{rest} in {result.seconds:.1f} s, "
         f"{megabytes / result.seconds:,.0f} MB/s, "
-        f"at most {_peak_bytes() / 2**20:,.0f} MiB of memory",
+        f"at most {_mebibytes(_peak_bytes())} of memory{asked}",
     )
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Print what a run would do."""
+    workers, size = plan.config.workers, f"{plan.config.block_bytes / 2**20:,.3g} MiB"
+    _say(console, f"{plan.bytes / 1e6:,.0f} MB: about {_count(plan.shards, 'shard')}")
+    if plan.rounds:
+        _say(
+            console,
+            f"{_count(plan.blocks, 'block')} of {size}: {_count(plan.tasks, 'task')} in "
+            f"{_count(plan.rounds, 'graph')}, the largest of {plan.largest:,}, "
+            f"built in {plan.seconds:.1f} s",
+        )
+    for stream in plan.streams:
+        _say(console, f"{stream}: a stream, cut into blocks of {size} as it comes")
+    _say(
+        console,
+        f"{_count(workers, 'worker')}, {workers + 1} blocks under way at once: "
+        f"at most about {_mebibytes(plan.memory_bytes)} of memory",
+    )
+    _say(console, "nothing was written")
 
 
 def print_verified(dataset: Path, verified: Verified) -> None:
@@ -186,6 +209,14 @@ def _ledger(manifest: Manifest) -> str:
     ]
     parts.append(f"{manifest.rejected:,} rejected")
     return f"{manifest.records:,} records = {' + '.join(parts)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _mebibytes(bytes_: int) -> str:
+    return f"{bytes_ / 2**20:,.0f} MiB"
 
 
 def _peak_bytes() -> int:

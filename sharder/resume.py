@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
@@ -96,17 +97,17 @@ def begin_run(
             return _restore(earlier, job)
     if staged.begin() and not config.restart:
         say(console, f"an unfinished run is not gone on with: {reason}")
-    return _begin_anew(sources, staged, config, job)
+    state = begin_state(sources, staged.dataset, config)
+    return Standing(job=job, split=config.split, state=state, shards=ShardTable())
 
 
-def _begin_anew(
-    sources: Sequence[Source], staged: Staging, config: SplitConfig, job: Job | None
-) -> Standing:
+def begin_state(sources: Sequence[Source], dataset: Path, config: SplitConfig) -> State:
+    """Return the state before the first block."""
     header = sources[0].header
     sizes = [source.data_bytes for source in sources]
     ledger = Ledger.begin(
         header,
-        staged.dataset,
+        dataset,
         data_bytes=None if None in sizes else sum(size or 0 for size in sizes),
         max_rejected=config.max_rejected,
     )
@@ -116,8 +117,7 @@ def _begin_anew(
         from sharder.profile import begin_profile
 
         profile = begin_profile(header)
-    state = State(begin(), Strata(), Numbering(), ledger, profile)
-    return Standing(job=job, split=config.split, state=state, shards=ShardTable())
+    return State(begin(), Strata(), Numbering(), ledger, profile)
 
 
 def _restore(earlier: Checkpoint, job: Job) -> Standing:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from sharder.assign import SIDES
+from sharder.budget import estimate_shards, fit
 from sharder.codec import AUTO, codec_name
 from sharder.config import SplitConfig
 from sharder.encoding import Encoding
@@ -42,12 +43,14 @@ class SplitResult:
         manifest: of the dataset.
         seconds: that it took.
         earlier_bytes: number of bytes of the sources that earlier runs have read.
+        memory_bytes: what the run was allowed to take.
     """
 
     dataset: Path
     manifest: Manifest
     seconds: float
     earlier_bytes: int = 0
+    memory_bytes: int | None = None
 
 
 def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
@@ -65,6 +68,28 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     """
     started = time.monotonic()
     console = console or Console(stderr=True)
+    sources = open_checked(config, console)
+    asked, config = config, fit(config, sources)
+    with staging(config.dataset, overwrite=config.overwrite) as staged:
+        standing = begin_run(sources, staged, config, console)
+        _check_room(sources, config, written_bytes=standing.shards.bytes)
+        if needs_first_pass(standing.split):
+            standing.split = find_cuts(sources, config.split, config, staged.dataset, console)
+        manifest = _split(sources, staged, config, standing, console)
+        save_manifest(manifest, staged.dataset)
+    seconds = time.monotonic() - started
+    return SplitResult(
+        config.dataset, manifest, seconds, standing.earlier_bytes, asked.memory_bytes
+    )
+
+
+def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
+    """Open the sources, say what was found, and refuse what cannot be split.
+
+    Raises:
+        ConfigError: there is no column to split by.
+        SourceError: the sources cannot be split.
+    """
     encoding = None if config.encoding == AUTO else Encoding(codec_name(config.encoding))
     sources = open_sources(
         config.sources,
@@ -85,21 +110,13 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
         )
     if needs_first_pass(split):
         check_repeatable(sources)
-    with staging(config.dataset, overwrite=config.overwrite) as staged:
-        standing = begin_run(sources, staged, config, console)
-        _check_room(sources, config, written_bytes=standing.shards.bytes)
-        if needs_first_pass(standing.split):
-            standing.split = find_cuts(sources, split, config, staged.dataset, console)
-        manifest = _split(sources, staged, config, standing, console)
-        save_manifest(manifest, staged.dataset)
-    return SplitResult(config.dataset, manifest, time.monotonic() - started, standing.earlier_bytes)
+    return sources
 
 
 def _check_room(sources: tuple[Source, ...], config: SplitConfig, *, written_bytes: int) -> None:
     """Refuse what surely has no room; of a stream, only what it has packed is known."""
     data_bytes = sum(source.origin.size or 0 for source in sources)
-    record_bytes = next(source.record_bytes for source in sources if source.record_bytes)
-    shards = data_bytes // record_bytes // config.rows_per_shard + len(SIDES)
+    shards = estimate_shards(config, sources)
     needed = data_bytes + shards * len(sources[0].header_line) - written_bytes
     check_room(config.out, bytes_=needed, files=shards)
 
