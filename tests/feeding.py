@@ -34,13 +34,13 @@ def write_numbered(
 def open_numbered(path: Path) -> tuple[FeatureSpec, list[Shard]]:
     """Return the spec and the training shards of such a dataset."""
     dataset = open_dataset(path)
-    spec = derive_features(dataset.columns, records=dataset.records, label="clear")
+    spec = derive_features(dataset, label="clear")
     return spec, list(dataset.shards[Side.TRAIN])
 
 
 def numbers(spec: FeatureSpec, x: Float32) -> list[int]:
     """Return the numbers of the records in X, shape (B, 1)."""
-    (feature,) = spec.numeric
+    (feature,) = spec.standard
     found = x[:, 0].astype(np.float64) * feature.std + feature.mean
     return [int(n) for n in np.floor(found + 0.01)]
 

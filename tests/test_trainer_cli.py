@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import tomlkit
 from support import csv_bytes, write_dataset, write_shards
 
 from shared.layout import Side
@@ -84,7 +85,7 @@ def failure(*args: object, cwd: Path, stdin: str = "") -> str:
 def test_a_run_leaves_model_history_logs_and_what_it_was(home: Path) -> None:
     out = home / "runs" / "log"
     assert sorted(path.name for path in out.iterdir()) == [
-        *("checkpoints", "history.csv", "model.keras", "run.json", "tensorboard")
+        *("checkpoints", "features.toml", "history.csv", "model.keras", "run.json", "tensorboard")
     ]
     with (out / "history.csv").open() as lines:
         rows = list(csv.DictReader(lines))
@@ -101,8 +102,8 @@ def test_a_run_leaves_model_history_logs_and_what_it_was(home: Path) -> None:
 def test_stderr_tells_what_a_person_wants_to_know_and_no_more(home: Path) -> None:
     told = (home / "fit.stderr").read_text()
 
-    assert "player: left out, it looks like an identifier or free text (3,500 different" in told
-    assert "3,000 training records, 500 validation records; 4 columns, 10 features; binary" in told
+    assert "player: left out, it looks like an identifier (3,500 different" in told
+    assert "3,000 training records, 500 validation records; 4 columns, 11 features; binary" in told
     assert re.search(r"epoch 2/2  accuracy 0\.\d+  auc .* val_loss .* records/s", told)
     assert "runs/log/model.keras" in told
     assert "tensorboard --logdir runs" in told
@@ -292,6 +293,8 @@ def cpu_s() -> float:
         (["--workers", "-1"], "--workers: expected 0 or more, found -1"),
         (["--seed", "-1"], "--seed: expected a whole number from 0 to 2**32 - 1, found -1"),
         (["--learning-rate", "nan"], "--learning-rate: expected a number above 0, found nan"),
+        (["--features", "f.toml", "--missing", "zero"], "--features: expected no --missing zero"),
+        (["--features", "f.toml"], "f.toml: expected a feature file, found No such file"),
         (["--class-weight", "a"], "--class-weight: expected balanced, or CLASS=WEIGHT"),
         (["--class-weight", "a=-1"], "CLASS=WEIGHT with weights of 0 or more, found a=-1"),
     ],
@@ -334,6 +337,31 @@ def test_diamond_prices_are_explained(tmp_path: Path) -> None:
     assert float(found["MAE"]) < 400
 
 
+def test_an_edited_feature_file_makes_another_run_and_another_cache(home: Path) -> None:
+    caches = set((home / "data/.log.cache").iterdir())
+    document = tomlkit.parse((home / "runs/log/features.toml").read_text())
+    columns = document["columns"]
+    columns["at"]["trend"] = False
+    columns["player"] = {"encoding": "hashed", "bins": 16}
+    columns["comment"]["encoding"] = "drop"
+    (home / "edited.toml").write_text(tomlkit.dumps(document))
+    fit("data/log", "--features", "edited.toml", cwd=home, out="runs/edited")
+
+    run = json.loads((home / "runs/edited/run.json").read_text())
+    assert run["inputs"] == {name: name for name in ("player", "at", "class", "power")}
+    assert len(set((home / "data/.log.cache").iterdir()) - caches) == 2
+    # Given back unedited, it is the same run.
+    (home / "runs/edited/run.json").unlink()
+    again = fit("data/log", "--features", "runs/edited/features.toml", cwd=home, out="runs/edited")
+    assert "runs/edited: goes on with the saving of the model" in again.stderr
+    (home / "runs/edited/run.json").unlink()
+    done = fit("data/log", cwd=home, out="runs/edited", status=1)
+    assert (
+        "runs/edited: expected the options and the data of the run that is there, found the "
+        "features: another --features made 'player', 'at', 'comment'; give what it was made with"
+    ) in done.stderr
+
+
 def test_run_json_is_read_strictly(home: Path, tmp_path: Path) -> None:
     run = msgspec.json.decode((home / "runs/log/run.json").read_bytes())
     (tmp_path / "run.json").write_bytes(msgspec.json.encode(run | {"format": 99}))
@@ -351,8 +379,8 @@ def test_a_later_run_replaces_another_reads_the_cache_and_learns_the_same(home: 
 
     shutil.copytree(home / "data", home / "cached")
     train, validate = sorted(trainer("cache", "ls", "cached/log", cwd=home).stdout.splitlines())
-    assert re.match(r"train +3,000 records +10 features +0\.1 MB  used 20", train)
-    assert re.match(r"validate +500 records +10 features +0\.0 MB  used 20", validate)
+    assert re.match(r"train +3,000 records +11 features +0\.1 MB  used 20", train)
+    assert re.match(r"validate +500 records +11 features +0\.0 MB  used 20", validate)
     assert str(home / "cached" / ".log.cache") in train
     assert train in trainer("cache", "ls", ".", cwd=home / "cached/log").stdout
     done = trainer("cache", "clear", "cached/log", cwd=home)

@@ -19,6 +19,7 @@ from shared.errors import ModelError
 from shared.layout import Side
 from trainer.dataset import open_dataset
 from trainer.derive import derive_features
+from trainer.edits import ENCODINGS
 from trainer.encode import Encoder
 from trainer.export import export_model, exported_names, input_names
 from trainer.features import FeatureSpec, Standard
@@ -26,7 +27,31 @@ from trainer.model import build_model
 from trainer.parity import check_parity, raw_inputs
 from trainer.read import read_records
 
-HEADER = ["", "at/when", "職業", "cast", "big", "flag", "word", "features", "price"]
+HEADER = ["", "at/when", "職業", "cast", "big", "flag", "word", "note", "gold", "features", "price"]
+# What is not derived of itself: one of each encoding is to be compared.
+EDITS = """
+[columns.big]
+encoding = "log"
+
+[columns.gold]
+encoding = "quantile"
+"""
+
+
+WORDS = [
+    "Won",
+    "lost",
+    "the",
+    "クエスト",
+    "難しい、",
+    "語",
+    "don't!",
+    "É",
+    "😀",
+    "\n",
+    "한국",
+    "x" * 300,
+]
 
 
 def messy_records(count: int) -> list[list[str]]:
@@ -48,6 +73,8 @@ def messy_records(count: int) -> list[list[str]]:
                 str(1_700_000_000 + rng.randrange(1000)),
                 rng.choice(["true", "FALSE", "NA", ""]),
                 f"語{rng.randrange(2000)}" if number % 9 else "",
+                " ".join(rng.choices(WORDS, k=rng.randrange(60))),
+                str(max(rng.randrange(-50, 50), 0) ** 3),
                 rng.choice(["x", "y", "z"]),
                 f"{rng.gauss(1e6, 2):.3f}",
             ]
@@ -61,8 +88,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spec_of(dataset: Path, label: str) -> FeatureSpec:
-    opened = open_dataset(dataset)
-    return derive_features(opened.columns, records=opened.records, label=label)
+    edits = dataset.with_name("edits.toml")
+    edits.write_text(EDITS)
+    spec = derive_features(open_dataset(dataset), label=label, features=edits)
+    assert {type(f) for f in spec.features} == set(ENCODINGS.values())
+    return spec
 
 
 @pytest.mark.parametrize("label", ["price", "features"])
@@ -130,7 +160,7 @@ inputs = {}
 for column in rows[0]:
     if column != "price":
         values = [row[column] for row in rows]
-        if column in ("", "cast", "big"):
+        if column in ("", "cast", "big", "gold"):
             values = [float(value or "nan") for value in values]
         inputs[names.get(column, column)] = np.array(values)[:, None]
 print(*model.predict_on_batch(inputs)[:, 0])

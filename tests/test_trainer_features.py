@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from support import csv_bytes
+from support import csv_bytes, write_dataset
 
 from shared.block_profile import profile_block
 from shared.errors import ConfigError
+from shared.layout import Side
 from shared.profile import Profile
-from shared.schema import Column
 from shared.values import read_text
-from trainer.derive import derive_features
+from trainer.dataset import Dataset, open_dataset
+from trainer.derive import derive_features, describe_left_out
 from trainer.features import (
     FeatureSpec,
     Hashed,
@@ -23,16 +25,24 @@ from trainer.features import (
     Timestamp,
     Vocabulary,
 )
+from trainer.shard import Shard
 
 RECORDS = 200
 
 
-def columns_of(table: dict[str, Sequence[str]]) -> tuple[Column, ...]:
+def dataset_of(table: dict[str, Sequence[str]]) -> Dataset:
+    """Return the profile of a table, without shards to take a sample of."""
     header = list(table)
-    data = csv_bytes(header, list(zip(*table.values(), strict=True)))
+    records = list(zip(*table.values(), strict=True))
     profile = Profile.begin(header)
-    profile.add(profile_block(header, read_text(data, header, skip_header=True)))
-    return profile.columns()
+    profile.add(
+        profile_block(header, read_text(csv_bytes(header, records), header, skip_header=True))
+    )
+    return Dataset(
+        path=Path("none"),
+        columns=profile.columns(),
+        shards={Side.TRAIN: (Shard("none.csv", len(records)),)},
+    )
 
 
 def repeated(*values: str) -> list[str]:
@@ -56,7 +66,7 @@ TABLE: dict[str, Sequence[str]] = {
 
 
 def derive(label: str = "clear", **options: object) -> FeatureSpec:
-    return derive_features(columns_of(TABLE), records=RECORDS, label=label, **options)  # type: ignore[arg-type]
+    return derive_features(dataset_of(TABLE), label=label, **options)  # type: ignore[arg-type]
 
 
 def test_each_type_of_column_becomes_its_kind_of_feature() -> None:
@@ -74,35 +84,33 @@ def test_each_type_of_column_becomes_its_kind_of_feature() -> None:
 
 
 def test_what_is_left_out_is_said_with_its_reason() -> None:
-    assert derive(drop=["power"]).notes == (
+    assert describe_left_out(derive(drop=["power"]).left_out) == [
         "id: left out, it looks like an identifier (200 different values in 200 records)",
-        "name: left out, it looks like an identifier or free text "
-        "(200 different values in 200 records)",
+        "name: left out, it looks like an identifier (200 different values in 200 records)",
         "power: left out, as told",
         "mode: left out, it is constant (campaign)",
         "nothing: left out, it is empty",
-    )
+    ]
 
 
 def test_what_looks_like_an_identifier_is_kept_if_told_so() -> None:
     spec = derive(keep=["id", "name", "mode"])
     kinds = {feature.column: type(feature) for feature in spec.features}
     assert (kinds["id"], kinds["name"]) == (Standard, Vocabulary)
-    assert "mode: left out, it is constant (campaign)" in spec.notes
+    assert spec.left_out["mode"] == "it is constant (campaign)"
 
 
 def test_numbers_of_all_different_values_are_no_identifiers() -> None:
     assert "power" in [feature.column for feature in derive().features]
 
 
-def test_text_of_many_values_is_hashed() -> None:
-    words = [f"word {i % 1500}" for i in range(3000)]
-    labels = ["0", "1"] * 1500
+def test_text_of_many_values_is_hashed(tmp_path: Path) -> None:
+    records = [[f"word {i % 1500}", str(i % 2)] for i in range(3000)]
     spec = derive_features(
-        columns_of({"word": words, "clear": labels}), records=3000, label="clear"
+        open_dataset(write_dataset(tmp_path / "log", ["word", "clear"], records)), label="clear"
     )
 
-    assert spec.features == (Hashed(column="word", bins=2048),)
+    assert spec.features == (Hashed(column="word", bins=2048, embedding=50),)
     assert spec.categories[0].cardinality == 2049
 
 
@@ -111,16 +119,16 @@ def test_columns_of_x_are_numbers_indicators_cycles_and_categories() -> None:
 
     assert spec.names == [
         *("level", "power", "gap", "gap is missing"),
-        *("at sin(time of day)", "at cos(time of day)", "at sin(day of week)"),
+        *("at trend", "at sin(time of day)", "at cos(time of day)", "at sin(day of week)"),
         *("at cos(day of week)", "at sin(day of year)", "at cos(day of year)"),
         *("class", "flag", ""),
     ]
-    assert spec.width == 13
-    assert spec.numbers == slice(0, 10)
+    assert spec.width == 14
+    assert spec.numbers == slice(0, 11)
     assert [tuple(category) for category in spec.categories] == [
-        (10, 4, "class"),
-        (11, 5, "flag"),  # true, False, NA; missing and unknown
-        (12, 4, ""),
+        (11, 4, "class", 1, 3),
+        (12, 5, "flag", 1, 4),  # true, False, NA; missing and unknown
+        (13, 4, "", 1, 3),
     ]
 
 
@@ -153,8 +161,8 @@ def test_a_spec_survives_json() -> None:
 def test_the_task_follows_from_the_values_of_the_label(
     values: list[str], task: str, classes: tuple[str, ...]
 ) -> None:
-    columns = columns_of({"x": repeated("1", "2", "5"), "y": repeated(*values)})
-    label = derive_features(columns, records=RECORDS, label="y").label
+    dataset = dataset_of({"x": repeated("1", "2", "5"), "y": repeated(*values)})
+    label = derive_features(dataset, label="y").label
 
     assert (label.task, label.classes) == (task, classes)
 
@@ -166,8 +174,8 @@ def test_a_regression_is_standardised() -> None:
 
 
 def test_balanced_weights_make_classes_weigh_the_same() -> None:
-    columns = columns_of({"x": repeated("1", "2"), "y": repeated("a", "a", "a", "b")})
-    label = derive_features(columns, records=RECORDS, label="y", class_weight="balanced").label
+    dataset = dataset_of({"x": repeated("1", "2"), "y": repeated("a", "a", "a", "b")})
+    label = derive_features(dataset, label="y", class_weight="balanced").label
 
     assert label.counts == (150, 50)
     assert label.weights == (200 / 300, 2.0)
@@ -205,12 +213,12 @@ def test_what_cannot_be_learned_is_refused(options: dict[str, object], message: 
 
 
 def test_a_label_of_too_many_classes_is_refused() -> None:
-    columns = columns_of({"x": ["1", "2"] * 1000, "y": [f"n{i % 1500}" for i in range(2000)]})
+    dataset = dataset_of({"x": ["1", "2"] * 1000, "y": [f"n{i % 1500}" for i in range(2000)]})
     with pytest.raises(ConfigError, match="found 1,500 different values; choose another label"):
-        derive_features(columns, records=2000, label="y")
+        derive_features(dataset, label="y")
 
 
 def test_a_table_without_features_is_refused() -> None:
-    columns = columns_of({"mode": repeated("campaign"), "clear": repeated("0", "1")})
+    dataset = dataset_of({"mode": repeated("campaign"), "clear": repeated("0", "1")})
     with pytest.raises(ConfigError, match="no column is left to learn from: found mode: left out"):
-        derive_features(columns, records=RECORDS, label="clear")
+        derive_features(dataset, label="clear")

@@ -9,15 +9,20 @@ import keras
 import pytest
 
 from shared.errors import ModelError
-from trainer.features import FeatureSpec, Hashed, Standard, Vocabulary
+from trainer.features import Feature, FeatureSpec, Hashed, Standard, Text, Vocabulary
 from trainer.label import LabelSpec
-from trainer.model import build_model, compile_model, embedding_size, load_model_function
+from trainer.model import build_model, compile_model, load_model_function
+from trainer.parameters import embedding_size
 
 NUMBERS = (
     Standard(column="a", mean=0.0, std=1.0, fill=0.0, indicator=True),
     Standard(column="b", mean=0.0, std=1.0, fill=0.0, indicator=False),
 )
-CATEGORIES = (Vocabulary(column="c", values=("x", "y")), Hashed(column="d", bins=128))
+CATEGORIES = (
+    Vocabulary(column="c", values=("x", "y"), embedding=2),
+    Hashed(column="d", bins=128, embedding=9),
+    Text(column="e", bins=100, tokens=5, embedding=7),
+)
 LABELS = {
     "binary": LabelSpec(column="y", task="binary", reading="text", classes=("l", "w")),
     "multiclass": LabelSpec(column="y", task="multiclass", reading="text", classes=("a", "b", "c")),
@@ -32,7 +37,7 @@ SPEC = FeatureSpec(features=(*NUMBERS, *CATEGORIES), label=LABELS["binary"])
 )
 @pytest.mark.parametrize("features", [NUMBERS, CATEGORIES, (*NUMBERS, *CATEGORIES)])
 def test_the_default_model_fits_task_and_features(
-    task: str, outputs: int, activation: str, features: tuple[Standard | Vocabulary | Hashed, ...]
+    task: str, outputs: int, activation: str, features: tuple[Feature, ...]
 ) -> None:
     spec = FeatureSpec(features=features, label=LABELS[task])
     model = build_model(spec)
@@ -106,7 +111,7 @@ def test_a_model_of_ones_own_is_found_in_the_current_directory() -> None:
         ("user_models:biuld", "found only build, compiled, nothing, wrong_output, wrong_width"),
         ("user_models:NUMBER", "expected a function 'NUMBER' in "),
         ("user_models:nothing", ":nothing: expected a keras.Model, found NoneType"),
-        ("user_models:wrong_width", "takes one matrix of shape (B, 5), spec.width columns, found"),
+        ("user_models:wrong_width", "takes one matrix of shape (B, 10), spec.width columns, found"),
         ("user_models:wrong_output", "expected an output of shape (B, 1), spec.label.outputs "
                                      "columns, found shape (None, 7)"),
     ],

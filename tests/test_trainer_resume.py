@@ -15,7 +15,7 @@ from feeding import alive, holds_within
 from resuming import assert_same, fit, make_home, start_fit
 from support import write_dataset
 
-FINISHED = ["checkpoints", "history.csv", "model.keras", "run.json", "tensorboard"]
+FINISHED = ["checkpoints", "features.toml", "history.csv", "model.keras", "run.json", "tensorboard"]
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def test_a_worker_imports_neither_keras_nor_tensorflow_nor_pandas(
         for n in range(300)
     ]
     dataset = open_dataset(write_dataset(tmp_path / "log", header, rows))
-    spec = derive_features(dataset.columns, records=dataset.records, label="clear")
+    spec = derive_features(dataset, label="clear")
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     feed = Feed(spec, workers=1)
     feed.read(dataset.shards[Side.TRAIN], owner=feed)

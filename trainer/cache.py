@@ -24,7 +24,7 @@ import xxhash
 from shared import values
 from shared.errors import ContractError
 from shared.layout import Side
-from trainer import encode, features, read
+from trainer import encode, features, read, scaling, timestamps, tokens
 from trainer.batches import Rows
 from trainer.encode import Batch, Float32
 from trainer.features import FeatureSpec
@@ -76,7 +76,7 @@ def cache_name(shards: Sequence[Shard], side: Side, spec: FeatureSpec) -> str:
         origin.update(msgspec.msgpack.encode(_identity(shard)))
     label = msgspec.structs.replace(spec.label, weights=(), counts=())
     encoding.update(msgspec.msgpack.encode((FORMAT, spec.features, label)))
-    for module in (encode, features, read, values):
+    for module in (encode, features, read, scaling, timestamps, tokens, values):
         encoding.update(Path(str(module.__file__)).read_bytes())
     return f"{side}-{origin.hexdigest()}-{encoding.hexdigest()}"
 

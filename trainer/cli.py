@@ -59,6 +59,9 @@ def cli() -> None:
 )
 @click.option("--drop", multiple=True, metavar="COLUMN",
               help="Column to leave out; may be given again.")  # fmt: skip
+@click.option("--features", type=_PATH, metavar="FILE",
+              help="How columns become features: an edited copy of a run's features.toml; "
+              "instead of --drop, --keep and --missing.")  # fmt: skip
 @click.option("--task", type=click.Choice(["auto", "binary", "multiclass", "regression"]),
               default=_DEFAULTS.task, show_default=True,
               help="Kind of task; auto decides by the label's values.")  # fmt: skip

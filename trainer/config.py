@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 from shared.errors import ConfigError
 from shared.layout import Side
-from trainer.derive import Missing
 from trainer.label import ClassWeight, Task
+from trainer.parameters import Missing
 
 Format = Literal["csv", "parquet"]
 
@@ -19,6 +19,8 @@ NEUTRAL_OPTIONS = frozenset(
     {
         *("dataset", "out", "workers", "max_queue_size", "cache", "cache_bytes"),
         *("checkpoint_every", "overwrite"),
+        # The features themselves are compared.
+        "features",
     }
 )
 
@@ -41,6 +43,7 @@ class FitConfig:
         cache_bytes: what the caches there may take together; None is what the disk has free.
         drop: names of columns to leave out.
         keep: names of columns to learn from although they look like identifiers.
+        features: a file of features, edited; instead of `drop`, `keep` and `missing`.
         task: kind of task; `auto` decides by the label's values.
         model: `MODULE:FUNCTION` of a model of one's own; None for the default model.
         learning_rate: at the start. It falls to zero along a cosine.
@@ -67,6 +70,7 @@ class FitConfig:
     cache_bytes: int | None = None
     drop: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    features: Path | None = None
     task: Task | Literal["auto"] = "auto"
     model: str | None = None
     learning_rate: float = 0.002
@@ -104,6 +108,19 @@ class FitConfig:
             )
         _one_of("--task", self.task, ("auto", *get_args(Task)))
         _one_of("--missing", self.missing, get_args(Missing))
+        if self.features is not None:
+            others = {
+                "--drop": bool(self.drop),
+                "--keep": bool(self.keep),
+                "--missing zero": self.missing == "zero",
+            }
+            if given := [option for option, is_given in others.items() if is_given]:
+                raise ConfigError(
+                    "--features",
+                    expected=f"no {given[0]}",
+                    found="both",
+                    hint="say in the file what becomes of the column",
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,23 +14,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.values import MISSING_MARKERS
-from trainer.features import FeatureSpec, Hashed, Vocabulary
+from trainer.features import Categorical, FeatureSpec, Hashed, Quantile, Text, Vocabulary
 from trainer.label import LabelSpec
 from trainer.read import column_types, misfit, read_records
+from trainer.scaling import knots, signed_log
+from trainer.timestamps import encode_timestamps
+from trainer.tokens import hash_tokens, number_characters
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Int = npt.NDArray[np.integer[Any]]
 Bool = npt.NDArray[np.bool_]
-
-DAY_S = 86_400
-YEAR_DAYS = 365.2425
-# The length of "2025-04-01 12:30:05"; what follows is a fraction of a second.
-TIMESTAMP_LENGTH = 19
-
-_MISSING = pa.array(["", *MISSING_MARKERS])
 
 
 class Batch(NamedTuple):
@@ -59,8 +54,11 @@ class Encoder:
         numbers = spec.numeric
         # Shape (N, 1), to be broadcast over records.
         self._fill = np.array([f.fill for f in numbers], np.float64)[:, np.newaxis]
-        self._mean = np.array([f.mean for f in numbers], np.float64)[:, np.newaxis]
-        self._std = np.array([f.std for f in numbers], np.float64)[:, np.newaxis]
+        scaled = [f for f in numbers if not isinstance(f, Quantile)]
+        self._mean = np.array([f.mean for f in scaled], np.float64)[:, np.newaxis]
+        self._std = np.array([f.std for f in scaled], np.float64)[:, np.newaxis]
+        self._unit = np.array([f.unit for f in spec.log], np.float64)[:, np.newaxis]
+        self._knots = [knots(f.quantiles) for f in spec.quantile]
         self._indicated = [i for i, f in enumerate(numbers) if f.indicator]
         # Nothing is equal to the null at 1, the place of the unknown.
         self._vocabularies = {
@@ -86,19 +84,22 @@ class Encoder:
         numbers, missing = self._encode_numbers(table)
         x[:, : len(numbers)] = numbers.T
         indicators: list[Bool] = [missing[i] for i in self._indicated]
-        waves: list[Float64] = []
+        times: list[Float64] = []
         for stamp in spec.temporal:
-            unknown, columns = _encode_timestamps(stamp.column, _text(table, stamp.column))
+            unknown, parts = encode_timestamps(stamp, _text(table, stamp.column))
             if stamp.indicator:
                 indicators.append(unknown)
-            waves.extend(columns)
-        indexes = [self._encode_category(f, _text(table, f.column)) for f in spec.categorical]
-        for offset, column in enumerate((*indicators, *waves, *indexes), start=len(numbers)):
+            times.extend(parts)
+        for offset, column in enumerate((*indicators, *times), start=len(numbers)):
             x[:, offset] = column
+        for feature, category in zip(spec.categorical, spec.categories, strict=True):
+            last = category.position + category.width
+            index = self._encode_category(feature, _text(table, feature.column))
+            x[:, category.position : last] = index.reshape(len(x), -1)
         return x
 
     def _encode_numbers(self, table: pa.Table | pa.RecordBatch) -> tuple[Float64, Bool]:
-        """Return the standardised numbers and where they are missing, both of shape (N, B)."""
+        """Return the scaled numbers and where they are missing, both of shape (N, B)."""
         numbers = np.empty((len(self.spec.numeric), table.num_rows), np.float64)
         for row, feature in zip(numbers, self.spec.numeric, strict=True):
             row[:] = _whole(table.column(feature.column)).to_numpy(zero_copy_only=False)
@@ -106,13 +107,22 @@ class Encoder:
         missing = ~np.isfinite(numbers)
         np.copyto(numbers, self._fill, where=missing)
         # In float64: a large mean with a small deviation would leave few digits in float32.
-        numbers -= self._mean
-        numbers /= self._std
+        scaled, ranked = numbers[: len(self._mean)], numbers[len(self._mean) :]
+        if len(self._unit):
+            logs = scaled[-len(self._unit) :]
+            logs[:] = signed_log(logs, self._unit)
+        scaled -= self._mean
+        scaled /= self._std
+        for row, (found, targets) in zip(ranked, self._knots, strict=True):
+            row[:] = np.interp(row, found, targets)
         return numbers, missing
 
-    def _encode_category(self, feature: Vocabulary | Hashed, text: pa.StringArray) -> Int:
+    def _encode_category(self, feature: Categorical, text: pa.StringArray) -> Int:
+        """Return indexes, of shape (B,); of a text (B, T)."""
         if isinstance(feature, Hashed):
             return _hash_texts(text, feature.bins)
+        if isinstance(feature, Text):
+            return _tokenise(text, feature)
         found = pc.index_in(text, value_set=self._vocabularies[feature.column])
         index: Int = found.fill_null(1).to_numpy()
         return index
@@ -164,32 +174,6 @@ def weigh(y: Float32, label: LabelSpec) -> Float32:
     return np.array(label.weights, np.float32)[index.astype(np.intp)]
 
 
-def _encode_timestamps(name: str, text: pa.StringArray) -> tuple[Bool, list[Float64]]:
-    """Return where timestamps are missing, shape (B,), and the six `WAVES`, of shape (B,) each."""
-    # The profile takes no notice of blanks around a timestamp.
-    text = pc.utf8_trim_whitespace(text)
-    missing: Bool = pc.is_in(text, value_set=_MISSING).to_numpy(zero_copy_only=False)
-    text = pc.if_else(missing, None, pc.utf8_slice_codeunits(text, 0, TIMESTAMP_LENGTH))
-    try:
-        stamps = pc.cast(text, pa.timestamp("s"))
-    except pa.ArrowInvalid as error:
-        raise misfit(name, "timestamps", str(error)) from None
-    seconds: Int64 = pc.cast(stamps, pa.int64()).fill_null(0).to_numpy()
-    days = seconds // DAY_S
-    dates = days.astype("datetime64[D]")
-    day_of_year = (dates - dates.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64)
-    cycles = (
-        (seconds - days * DAY_S) / DAY_S,
-        (days + 3) % 7 / 7,  # 1970-01-01 was a Thursday; Monday is 0
-        day_of_year / YEAR_DAYS,
-    )
-    waves = []
-    for cycle in cycles:
-        angle = 2 * np.pi * cycle
-        waves += [np.where(missing, 0.0, np.sin(angle)), np.where(missing, 0.0, np.cos(angle))]
-    return missing, waves
-
-
 def _hash_texts(text: pa.StringArray, bins: int) -> Int64:
     """Return the index of each text, shape (B,); each different text is hashed once."""
     coded = text.dictionary_encode()
@@ -199,6 +183,17 @@ def _hash_texts(text: pa.StringArray, bins: int) -> Int64:
     ]
     index: Int64 = np.array(bin_of, np.int64)[coded.indices.to_numpy()]
     return index
+
+
+def _tokenise(text: pa.StringArray, feature: Text) -> Int:
+    """Return the indexes of the tokens, (B, T); each different text is looked at once."""
+    coded = text.dictionary_encode()
+    characters = number_characters(coded.dictionary.to_pylist(), feature.tokens)
+    index: Int = np.zeros((len(characters), feature.tokens), np.int32)
+    found = hash_tokens(characters, np, tokens=feature.tokens, bins=feature.bins)
+    index[:, : found.shape[1]] = found
+    of_record: Int = index[coded.indices.to_numpy()]
+    return of_record
 
 
 def _text(table: pa.Table | pa.RecordBatch, name: str) -> pa.StringArray:

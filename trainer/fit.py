@@ -8,7 +8,7 @@ from shared.lock import hold
 from trainer.checkpoint import KEPT_AT_END, Checkpoints
 from trainer.config import FitConfig
 from trainer.dataset import open_dataset, say_on_stderr
-from trainer.derive import derive_features
+from trainer.derive import derive_features, describe_left_out
 from trainer.interrupt import Interrupts
 from trainer.origin import origin_of
 from trainer.quiet import import_keras
@@ -39,17 +39,17 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
         check_finished(config)
         dataset = open_dataset(config.dataset, say=say)
         spec = derive_features(
-            dataset.columns,
-            records=dataset.records,
+            dataset,
             label=config.label,
             drop=config.drop,
             keep=config.keep,
             task=config.task,
             missing=config.missing,
             class_weight=config.class_weight,
+            features=config.features,
         )
-        for note in spec.notes:
-            say(note)
+        for line in describe_left_out(spec.left_out):
+            say(line)
         start = find_start(config, origin_of(config, dataset, spec), say)
         # Not before now: a name that was mistyped is told at once, not after seconds of imports.
         import_keras()

@@ -41,12 +41,18 @@ def differences(before: Origin, now: Origin) -> list[str]:
     found = option_differences(before.options, now.options)
     if before.dataset != now.dataset:
         found.append(f"the dataset: checksum {before.dataset} in the run, {now.dataset} now")
-    # A spec follows from the dataset and the options. If these agree, the rules have changed.
-    if not found and before.spec != now.spec:
+    # A spec follows from the dataset, the options and a feature file. Why a column was left out is
+    # no matter.
+    if not found and (before.spec.features, before.spec.label) != (
+        now.spec.features,
+        now.spec.label,
+    ):
         features = [{feature.column: feature for feature in o.spec.features} for o in (before, now)]
         columns = [c for c in features[0] | features[1] if features[0].get(c) != features[1].get(c)]
         columns = columns or [now.spec.label.column]
-        found.append(f"the features: another version of shardfit derived {', '.join(columns)}")
+        files = {o.options.get("features") for o in (before, now)}
+        why = "another --features" if files != {None} else "another version of shardfit"
+        found.append(f"the features: {why} made {', '.join(map(repr, columns))}")
     return found
 
 

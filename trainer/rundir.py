@@ -3,6 +3,7 @@
 runs/quest/
 ├── run.json            options, features, metrics, versions; without it the run is unfinished
 ├── model.keras         takes the raw columns
+├── features.toml       what the columns became; can be edited and given to another run
 ├── history.csv         metrics of each epoch
 ├── tensorboard/        the same for `tensorboard --logdir`
 └── checkpoints/        the state to go on from: of a finished run, that at its end
@@ -25,6 +26,7 @@ FORMAT = 1
 
 RUN_NAME = "run.json"
 MODEL_NAME = "model.keras"
+FEATURES_NAME = "features.toml"
 HISTORY_NAME = "history.csv"
 TENSORBOARD_NAME = "tensorboard"
 CHECKPOINTS_NAME = "checkpoints"
@@ -36,6 +38,7 @@ _NAMES = (
     CHECKPOINTS_NAME,
     RUN_NAME,
     MODEL_NAME,
+    FEATURES_NAME,
     HISTORY_NAME,
     TENSORBOARD_NAME,
     TEMPORARY_NAME,

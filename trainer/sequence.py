@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Literal
 
 import keras
@@ -16,11 +17,12 @@ from shared.errors import ConfigError, ContractError, ShardfitError
 from shared.layout import Side
 from trainer.batch_reader import BatchReader
 from trainer.dataset import Dataset, open_dataset, say_on_stderr
-from trainer.derive import Missing, derive_features
+from trainer.derive import derive_features
 from trainer.encode import Float32, weigh
 from trainer.features import FeatureSpec
 from trainer.feed import Feed
 from trainer.label import ClassWeight, Task
+from trainer.parameters import Missing
 from trainer.teardown import let_go_of_iterators
 
 # Exit functions run before the interpreter is torn down.
@@ -79,6 +81,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         task: Task | Literal["auto"] = "auto",
         missing: Missing = "indicator",
         class_weight: ClassWeight | None = None,
+        features: str | os.PathLike[str] | None = None,
         feed: Feed | None = None,
         say: Callable[[str], None] = say_on_stderr,
     ) -> None:
@@ -102,11 +105,12 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
                 directory.
             cache_bytes: what the caches in that directory may take together; None is what the
                 disk has free.
-            drop: names of columns to leave out; this and the next four are for `label` only.
+            drop: names of columns to leave out; this and the next five are for `label` only.
             keep: names of columns to learn from although they look like identifiers.
             task: kind of task; "auto" decides by the label's values.
             missing: "indicator", or "zero" as the classic `fillna(0)`; see `derive_features`.
             class_weight: "balanced", or a weight for each class.
+            features: a file that says how columns become features; see `trainer.edits`.
             feed: that of another sequence of the same spec, instead of processes of its own.
             say: takes a line of prose.
 
@@ -126,14 +130,14 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             if label is None:
                 raise ConfigError("CSVSequence", expected="a label or a spec", found="neither")
             spec = derive_features(
-                opened.columns,
-                records=opened.records,
+                opened,
                 label=label,
                 drop=drop,
                 keep=keep,
                 task=task,
                 missing=missing,
                 class_weight=class_weight,
+                features=None if features is None else Path(features),
             )
         self.spec = spec
         self.feed = feed or Feed(spec, workers=workers, timeout_s=timeout_s)

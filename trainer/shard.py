@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 import xxhash
 
 from shared.errors import ContractError
 from trainer.encode import Batch, Encoder
+from trainer.read import Types, read_records
 
 _AGAIN = "run the same `sharder split` command again"
 
@@ -38,15 +42,8 @@ def read_shard(shard: Shard, encoder: Encoder) -> Batch:
             path is part of the message.
     """
     data = _load(shard)
-    try:
+    with _named(shard):
         batch = encoder.encode_csv(data)
-    except ContractError as error:
-        raise ContractError(
-            f"{shard.path}, {error.where}",
-            expected=error.expected,
-            found=error.found,
-            hint=error.hint,
-        ) from None
     if len(batch.x) != shard.records:
         raise ContractError(
             shard.path,
@@ -55,6 +52,31 @@ def read_shard(shard: Shard, encoder: Encoder) -> Batch:
             hint=f"the shard has changed: {_AGAIN}",
         )
     return batch
+
+
+def read_table(shard: Shard, types: Types) -> pa.Table:
+    """Read some columns of a shard.
+
+    Raises:
+        ContractError: as `read_shard`.
+    """
+    data = _load(shard)
+    with _named(shard):
+        return read_records(data, types)
+
+
+@contextlib.contextmanager
+def _named(shard: Shard) -> Iterator[None]:
+    """Put the path of a shard into the message of an error within it."""
+    try:
+        yield
+    except ContractError as error:
+        raise ContractError(
+            f"{shard.path}, {error.where}",
+            expected=error.expected,
+            found=error.found,
+            hint=error.hint,
+        ) from None
 
 
 def _load(shard: Shard) -> bytes:

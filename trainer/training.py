@@ -13,6 +13,7 @@ from trainer.checkpoint import Checkpoints
 from trainer.config import FitConfig
 from trainer.dataset import Dataset
 from trainer.export import exported_names
+from trainer.feature_file import save_features
 from trainer.features import FeatureSpec
 from trainer.interrupt import Interrupted, Interrupts
 from trainer.journal import Journal
@@ -23,7 +24,7 @@ from trainer.origin import options_of, origin_of
 from trainer.pace import PaceLine, WaitMeter, advise
 from trainer.progress import Progress
 from trainer.recorder import Recorder, restore_best
-from trainer.rundir import CHECKPOINTS_NAME, Run, prepare_target
+from trainer.rundir import CHECKPOINTS_NAME, FEATURES_NAME, Run, prepare_target
 from trainer.saver import Saver
 from trainer.sequence import CSVSequence
 from trainer.start import Start
@@ -62,6 +63,7 @@ def train(
     saver = Saver(core, spec, dataset, config.out)
     if start.is_new:
         prepare_target(config.out)
+        save_features(spec, dataset.columns, config.out / FEATURES_NAME)
         # Now, too: that a model of one's own cannot be saved must not be found out after hours.
         saver.save()
     records, validation_records = dataset.count(Side.TRAIN), dataset.count(Side.VALIDATE)
