@@ -111,7 +111,7 @@ def test_a_stopped_worker_is_replaced_after_the_timeout(
     (pid,) = feed.pids
     os.kill(pid, signal.SIGSTOP)
     assert list(read_all(feed, shards, owner)) == list(range(400))
-    assert alive([pid]) == []
+    assert holds_within(lambda: not alive([pid]), 10.0)
     said = capfd.readouterr().err
     assert f"worker {pid} gave no answer for 0.5 s while reading {shards[0].path}" in said
     feed.close()
@@ -240,7 +240,7 @@ def test_closing_leaves_no_process(feed: Feed, shards: list[Shard]) -> None:
     pids = feed.pids
     assert len(alive(pids)) == 2
     feed.close()
-    assert alive(pids) == []
+    assert holds_within(lambda: not alive(pids), 10.0)
     with pytest.raises(WorkerError, match="closed"):
         feed.read([shards[0]], owner=Owner())
 
@@ -251,7 +251,7 @@ def test_a_feed_that_is_dropped_leaves_no_process(spec: FeatureSpec, shards: lis
     pids = feed.pids
     del feed
     gc.collect()
-    assert alive(pids) == []
+    assert holds_within(lambda: not alive(pids), 10.0)
 
 
 def test_closing_wakes_the_thread_that_waits(spec: FeatureSpec, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_closing_wakes_the_thread_that_waits(spec: FeatureSpec, tmp_path: Path) 
     thread.start()
     assert holds_within(lambda: len(feed.pids) == 1, 10.0)
     feed.close()
-    thread.join(2.0)
+    thread.join(10.0)
     assert not thread.is_alive()
     assert "closed" in str(failed[0])
 
@@ -309,8 +309,9 @@ def test_workers_end_with_their_program(dataset: Path, kill: signal.Signals) -> 
     with program:
         assert len(alive(pids)) == 2
         program.send_signal(kill)
-        program.wait(2.0)
-        assert holds_within(lambda: not alive(pids), 2.0)
+        # At once, but on a busy machine.
+        program.wait(10.0)
+        assert holds_within(lambda: not alive(pids), 10.0)
 
 
 def test_workers_leave_ctrl_c_to_their_program(feed: Feed, shards: list[Shard]) -> None:
@@ -354,12 +355,16 @@ def test_arguments_out_of_bounds_are_refused(
 
 
 def test_time_that_nobody_waited_does_not_count_against_a_worker(
-    spec: FeatureSpec, shards: list[Shard], capfd: pytest.CaptureFixture[str]
+    spec: FeatureSpec,
+    shards: list[Shard],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    feed = Feed(spec, workers=1, timeout_s=0.5)
+    feed = Feed(spec, workers=1, timeout_s=20.0)
     owner = Owner()
     feed.read([shards[0]], ahead=shards[1:9], owner=owner)
-    time.sleep(1.0)
+    now_s = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now_s() + 100.0)
     assert list(read_all(feed, shards[1:], owner)) == list(range(10, 400))
     assert capfd.readouterr().err == ""
     feed.close()

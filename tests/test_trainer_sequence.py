@@ -232,7 +232,7 @@ def test_keras_fits_with_the_same_workers_in_every_epoch_and_for_validation(
         again.epoch = epoch
         assert found == [[number for number, _ in batch] for batch in records_of(again)]
     train.close()
-    assert alive(epochs.pids[0]) == []
+    assert holds_within(lambda: not alive(epochs.pids[0]), 10.0)
 
 
 def test_a_short_last_batch_does_not_make_keras_trace_again(dataset: Path, feed: Feed) -> None:
@@ -374,7 +374,7 @@ def test_ctrl_c_in_a_script_without_a_guard_ends_it_and_its_workers(
             program.wait(10.0)
         finally:
             program.kill()
-        assert holds_within(lambda: not alive(pids), 1.0)
+        assert holds_within(lambda: not alive(pids), 10.0)
         assert "KeyboardInterrupt" in program.stderr.read()
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["script.py"]
     assert list(tmp_path.rglob("*.partial")) == []

@@ -116,8 +116,8 @@ class Process:
     def fate(self) -> str:
         """Return how a worker whose pipe has ended came to its end."""
         try:
-            # The pipe ends a moment before the process.
-            status = self._popen.wait(timeout=1.0)
+            # The pipe ends a moment before the process; where memory has run out, a long moment.
+            status = self._popen.wait(timeout=5.0)
         except subprocess.TimeoutExpired:
             return "closed its pipe"
         if status >= 0:
