@@ -39,7 +39,7 @@ class Block:
         census: of the records on each side.
     """
 
-    data: bytes
+    data: bytes | memoryview
     starts: Positions
     ends: Positions
     sides: Sides

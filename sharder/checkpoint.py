@@ -17,6 +17,7 @@ import xxhash
 
 from sharder.align import Alignment
 from sharder.assign import SIDES
+from sharder.buckets import Buckets
 from sharder.config import SplitConfig
 from sharder.ledger import Ledger
 from sharder.number import Numbering
@@ -92,6 +93,8 @@ class Checkpoint(msgspec.Struct, kw_only=True):
         profile: as `shared.snapshot.pack` gives it; None without profiling. Apart, since only a
             run that profiles imports its class.
         shards: all that are written.
+        buckets: of a shuffle, if the run has one.
+        gathered: number of their parts that are in the shards.
     """
 
     job: Job
@@ -104,6 +107,8 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     ledger: Ledger
     profile: bytes | None
     shards: ShardTable
+    buckets: Buckets | None
+    gathered: int
 
 
 def describe_job(config: SplitConfig, sources: Sequence[Source]) -> Job | None:

@@ -90,6 +90,8 @@ def cli() -> None:
               help="Where it begins; else its share says it.")  # fmt: skip
 @click.option("--test-from", metavar="TIME",
               help="Where the test side begins.")  # fmt: skip
+@click.option("--shuffle", is_flag=True,
+              help="Put the records of each side in a random order, in a second pass.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the split: the same seed gives the same sides.")  # fmt: skip
 @click.option("--memory", "memory_bytes", type=Bytes(), metavar="SIZE",

@@ -36,7 +36,10 @@ class SplitConfig:
             for validation, and the last of all for a test. Those without a time are rejected.
         validate_from, test_from: from which time on records are for that side. Without them, the
             times that part the sides follow from the shares, in a pass of its own.
-        seed: of the split; the same seed puts the same record number on the same side.
+        shuffle: whether the records of each side come in a random order, not in that of the
+            sources.
+        seed: of the split and of the order: the same seed puts the same record number on the same
+            side.
         block_bytes: size of the piece of the source that is one task; 0 for what suits the source
             and `memory_bytes` (`sharder.budget`).
         memory_bytes: what the run may take at most; None for as much as the usual blocks take.
@@ -66,6 +69,7 @@ class SplitConfig:
     time_column: str | None = None
     validate_from: str | None = None
     test_from: str | None = None
+    shuffle: bool = False
     seed: int = 0
     block_bytes: int = 0
     memory_bytes: int | None = None
@@ -149,6 +153,7 @@ class SplitConfig:
             validate_fraction=self.validate_fraction,
             test_fraction=self.test_fraction,
             seed=self.seed,
+            shuffle=self.shuffle,
         )
 
     @property

@@ -7,17 +7,19 @@ read ──> scan ──> align ──> inspect ─┬─> assign ─┬─> num
                                      │     └ count, a chain where the split is by class
                                      └─> profile ──> add up
                                                       │ chain 4
+
+A shuffled split has two passes: in this one, blocks are written to buckets, without numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharder.align import Alignment
-from sharder.assign import assign
+from sharder.assign import Block, assign
 from sharder.config import SplitConfig
 from sharder.inspect import Records
 from sharder.ledger import Ledger
@@ -54,6 +56,7 @@ def build(
     dataset: Path,
     config: SplitConfig,
     split: Split,
+    scatter_to: Callable[[Records, Block], Any] | None = None,
 ) -> tuple[Graph, list[Any]]:
     """Build the graph of some blocks that follow each other.
 
@@ -64,10 +67,11 @@ def build(
         dataset: directory to write to.
         config: of the run.
         split: the rule that puts the records on their sides.
+        scatter_to: writes a block to the buckets of a shuffle, instead of to the shards.
 
     Returns:
-        A Dask graph, and the keys to ask for: those of the shards written for each block (a list
-        of lists), and that of each item of the state behind the blocks, in their order.
+        A Dask graph, and the keys to ask for: those of what was written for each block (a list),
+        and that of each item of the state behind the blocks, in their order.
     """
     rows = config.rows_per_shard
     builder = Builder(before.alignment, first.header, split, config)
@@ -92,6 +96,10 @@ def build(
         else:
             profiled = add(PROFILE, index, profile, records, header=first.header)
             add(ADD_UP, index, add_up, (ADD_UP, index - 1), profiled)
+        if scatter_to is not None:
+            add(WRITE, index, scatter_to, records, block)
+            graph[NUMBER, index] = before.numbering
+            continue
         add(NUMBER, index, number, block, (NUMBER, index - 1), rows_per_shard=rows)
         add(
             *(WRITE, index, write, block, (NUMBER, index - 1)),

@@ -155,7 +155,7 @@ def _read_column(
     return read_text(records, header, columns=[column])[0] if records else pa.array([], pa.string())
 
 
-def cut(data: bytes, starts: Positions, ends: Positions) -> list[memoryview]:
+def cut(data: bytes | memoryview, starts: Positions, ends: Positions) -> list[memoryview]:
     """Return records as few slices: those that lie side by side are one."""
     if not len(starts):
         return []

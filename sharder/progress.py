@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, Self
 
 from dask.callbacks import Callback
@@ -60,6 +61,8 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         console: Console,
         *,
         task: str = "splitting",
+        step: str = READ,
+        measure: Callable[[Any], int] = attrgetter("n_read"),
     ) -> None:
         """Begin.
 
@@ -68,10 +71,12 @@ class ProgressCallback(Callback):  # type: ignore[misc]
             done_bytes: what earlier runs have read of it.
             console: where to show it.
             task: what is done with them.
+            step: whose results are counted.
+            measure: returns the number of bytes of one.
         """
         super().__init__()
         self._console = console
-        self._name = task
+        self._name, self._step, self._measure = task, step, measure
         self._total = total_bytes
         self.done_bytes = self._begun_at = done_bytes
         self._started = self._last_line = time.monotonic()
@@ -101,9 +106,9 @@ class ProgressCallback(Callback):  # type: ignore[misc]
 
     def _posttask(self, key: Key, result: Any, *_: Any) -> None:
         step, _index = key
-        if step != READ:
+        if step != self._step:
             return
-        size = result.n_read
+        size = self._measure(result)
         self.done_bytes += size
         if self._bar:
             self._bar.advance(self._task, size)

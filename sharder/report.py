@@ -99,7 +99,8 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
     sources = ", ".join(f"{s.path} ({s.bytes / 1e6:,.1f} MB)" for s in manifest.sources)
     _say(
         console,
-        f"split by {split.column or split.by}, {_parts(split)}, seed {split.seed}; from {sources}",
+        f"split by {split.column or split.by}, {_parts(split)}{', shuffled' * split.shuffle}, "
+        f"seed {split.seed}; from {sources}",
         style="dim",
     )
     classes = {side: entry.classes for side, entry in manifest.sides.items() if entry.classes}

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sharder.align import begin
+from sharder.buckets import Buckets
 from sharder.checkpoint import (
     Checkpoint,
     Job,
@@ -41,8 +42,11 @@ class Standing:
         state: of the chains.
         shards: all that are written.
         rounds: number of rounds that are done.
-        earlier_bytes: number of bytes of the sources that earlier runs have read.
+        read_bytes: number of bytes of the sources that were read, by earlier runs too.
+        earlier_bytes: those by earlier runs.
         has_news: whether this run has done a round.
+        buckets: of a shuffle, if the run has one.
+        gathered: number of their parts that are in the shards.
     """
 
     job: Job | None
@@ -50,29 +54,29 @@ class Standing:
     state: State
     shards: ShardTable
     rounds: int = 0
+    read_bytes: int = 0
     earlier_bytes: int = 0
     has_news: bool = False
+    buckets: Buckets | None = None
+    gathered: int = 0
 
-    def save(self, staged: Staging, read_bytes: int) -> None:
-        """Write a checkpoint, if the run can be gone on with.
-
-        Args:
-            staged: where the run writes to.
-            read_bytes: number of bytes of the sources that were read, by earlier runs too.
-        """
+    def save(self, staged: Staging) -> None:
+        """Write a checkpoint, if the run can be gone on with."""
         if self.job is None:
             return
         checkpoint = Checkpoint(
             job=self.job,
             split=self.split,
             rounds=self.rounds,
-            read_bytes=read_bytes,
+            read_bytes=self.read_bytes,
             alignment=self.state.alignment,
             strata=self.state.strata,
             numbering=self.state.numbering,
             ledger=self.state.ledger,
             profile=pack(self.state.profile) if self.state.profile else None,
             shards=self.shards,
+            buckets=self.buckets,
+            gathered=self.gathered,
         )
         save_checkpoint(checkpoint, staged.checkpoint)
 
@@ -91,14 +95,23 @@ def begin_run(
     if earlier and job:
         earlier.ledger.directory = staged.dataset / REJECTED_NAME
         reason = job.check(earlier.job) or rewind(staged.dataset, earlier)
+        if not reason and earlier.buckets is not None:
+            reason = earlier.buckets.rewind(staged.buckets, earlier.gathered)
         if not reason:
             done = earlier.read_bytes / sum(source.origin.size or 0 for source in sources)
+            if earlier.buckets is not None:  # two passes
+                done = (done + earlier.gathered / max(len(earlier.buckets.parts()), 1)) / 2
             say(console, f"going on at {done:.0%}, where an earlier run has stopped")
             return _restore(earlier, job)
     if staged.begin() and not config.restart:
         say(console, f"an unfinished run is not gone on with: {reason}")
-    state = begin_state(sources, staged.dataset, config)
-    return Standing(job=job, split=config.split, state=state, shards=ShardTable())
+    return Standing(
+        job=job,
+        split=config.split,
+        state=begin_state(sources, staged.dataset, config),
+        shards=ShardTable(),
+        buckets=_begin_buckets(sources, staged, config) if config.shuffle else None,
+    )
 
 
 def begin_state(sources: Sequence[Source], dataset: Path, config: SplitConfig) -> State:
@@ -120,6 +133,14 @@ def begin_state(sources: Sequence[Source], dataset: Path, config: SplitConfig) -
     return State(begin(), Strata(), Numbering(), ledger, profile)
 
 
+def _begin_buckets(sources: Sequence[Source], staged: Staging, config: SplitConfig) -> Buckets:
+    staged.buckets.mkdir()
+    # Of sources that are streams, nobody knows the size of what is in them.
+    has_size = all(source.has_ranges for source in sources)
+    total = sum(source.origin.size or 0 for source in sources) if has_size else None
+    return Buckets.begin(total, config.block_bytes)
+
+
 def _restore(earlier: Checkpoint, job: Job) -> Standing:
     profile = None
     if earlier.profile is not None:
@@ -138,5 +159,8 @@ def _restore(earlier: Checkpoint, job: Job) -> Standing:
         ),
         shards=earlier.shards,
         rounds=earlier.rounds,
+        read_bytes=earlier.read_bytes,
         earlier_bytes=earlier.read_bytes,
+        buckets=earlier.buckets,
+        gathered=earlier.gathered,
     )

@@ -25,6 +25,7 @@ def choose_rule(
     validate_fraction: float,
     test_fraction: float,
     seed: int,
+    shuffle: bool,
 ) -> Split:
     """Return the rule that some options of `SplitConfig` ask for.
 
@@ -72,6 +73,7 @@ def choose_rule(
         test_fraction=test_fraction,
         validate_from=validate_from,
         test_from=test_from,
+        shuffle=shuffle,
     )
 
 

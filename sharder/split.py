@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import dask.threaded
 from msgspec.structs import replace
 from rich.console import Console
 
-from sharder.assign import SIDES
+from sharder.assign import SIDES, Block
+from sharder.buckets import ENTRY_BYTES, Buckets, scatter
 from sharder.budget import estimate_shards, fit
 from sharder.codec import AUTO, codec_name
 from sharder.config import SplitConfig
 from sharder.encoding import Encoding
 from sharder.first_pass import check_repeatable, find_cuts, needs_first_pass
 from sharder.graph import State, build
+from sharder.inspect import Records
 from sharder.piece import cut_rounds
 from sharder.pool import threads
 from sharder.progress import ProgressCallback, print_doubts, print_encodings
 from sharder.resume import Standing, begin_run
 from sharder.rule import COLUMN_OPTIONS
+from sharder.shuffle import ROUND_PARTS, gather_all
 from sharder.source import Source, open_sources
 from sharder.target import Staging, check_room, staging
 from sharder.write import write_left_over
@@ -75,7 +81,12 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
         _check_room(sources, config, written_bytes=standing.shards.bytes)
         if needs_first_pass(standing.split):
             standing.split = find_cuts(sources, config.split, config, staged.dataset, console)
-        manifest = _split(sources, staged, config, standing, console)
+        with threads(config.workers, sources) as pool:
+            _read_all(sources, staged, config, standing, pool, console)
+            if standing.buckets is not None:
+                header_line = sources[0].header_line
+                gather_all(standing, staged, config, header_line, pool, console)
+        manifest = _finish(sources, staged, config, standing)
         save_manifest(manifest, staged.dataset)
     seconds = time.monotonic() - started
     return SplitResult(
@@ -118,37 +129,61 @@ def _check_room(sources: tuple[Source, ...], config: SplitConfig, *, written_byt
     data_bytes = sum(source.origin.size or 0 for source in sources)
     shards = estimate_shards(config, sources)
     needed = data_bytes + shards * len(sources[0].header_line) - written_bytes
+    if config.shuffle:
+        # What was gathered of the buckets is removed behind each round.
+        round_bytes = ROUND_PARTS * Buckets.begin(data_bytes, config.block_bytes).part_bytes
+        needed += min(data_bytes, round_bytes) + shards * config.rows_per_shard * ENTRY_BYTES
     check_room(config.out, bytes_=needed, files=shards)
 
 
-def _split(
+def _read_all(
     sources: tuple[Source, ...],
     staged: Staging,
     config: SplitConfig,
     standing: Standing,
+    pool: ThreadPoolExecutor,
     console: Console,
-) -> Manifest:
+) -> None:
+    """Write all records of the sources to shards, or to the buckets of a shuffle."""
     first = sources[0]
     total_bytes = _sum(source.origin.size for source in sources)
     with (
         closing(cut_rounds(sources, config.block_bytes)) as rounds,
-        threads(config.workers, sources) as pool,
         ProgressCallback(total_bytes, standing.earlier_bytes, console) as shown,
     ):
         for pieces in islice(rounds, standing.rounds, None):
             # Not behind the last round: what is left takes but a moment.
             if standing.has_news:
-                standing.save(staged, shown.done_bytes)
+                standing.save(staged)
             graph, wanted = build(
-                pieces, standing.state, first, staged.dataset, config, standing.split
+                *(pieces, standing.state, first, staged.dataset, config, standing.split),
+                scatter_to=_scatter_to(standing, staged),
             )
             written, *chains = dask.threaded.get(graph, wanted, pool=pool)
             standing.state = State(*chains)
-            standing.shards.add(chain.from_iterable(written))
+            if standing.buckets is not None:
+                standing.buckets.add(written)
+            else:
+                standing.shards.add(chain.from_iterable(written))
             standing.rounds += 1
+            standing.read_bytes = shown.done_bytes
             standing.has_news = True
+    standing.state.ledger.close()
+
+
+def _scatter_to(standing: Standing, staged: Staging) -> Callable[[Records, Block], Any] | None:
+    if standing.buckets is None:
+        return None
+    bits, seed = standing.buckets.bits, standing.split.seed
+    return partial(scatter, directory=staged.buckets, bits=bits, seed=seed)
+
+
+def _finish(
+    sources: tuple[Source, ...], staged: Staging, config: SplitConfig, standing: Standing
+) -> Manifest:
+    """Write the last shards, and return the manifest."""
+    first = sources[0]
     state, shards, ledger = standing.state, standing.shards, standing.state.ledger
-    ledger.close()
     left_over = write_left_over(
         state.numbering, dataset=staged.dataset, header_line=first.header_line
     )

@@ -30,6 +30,7 @@ from shared.lock import LOCK_NAME, hold
 # Beside the dataset, whose name never begins with a dot.
 _RETIRED_NAME = ".retired"
 _CHECKPOINT_NAME = ".checkpoint"
+_BUCKETS_NAME = ".buckets"
 
 # What a file takes on disk beyond its bytes: half a block on average, and its inode.
 _FILE_OVERHEAD_BYTES = 2048 + 256
@@ -42,6 +43,7 @@ class Staging:
         dataset: the path to write the dataset to; its sides are beside it, as in the final layout.
         checkpoint: the path of the file that tells how far a run has come. With it, what is there
             is kept after a failure that may not happen again.
+        buckets: the path of the directory for what is shuffled.
     """
 
     def __init__(self, partial: Path, target: Path) -> None:
@@ -49,6 +51,7 @@ class Staging:
         self._partial, self._target = partial, target
         self.dataset = partial / target.name
         self.checkpoint = partial / _CHECKPOINT_NAME
+        self.buckets = partial / _BUCKETS_NAME
 
     def begin(self) -> bool:
         """Empty the directory, and lay out a new dataset; return whether anything was there."""

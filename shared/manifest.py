@@ -61,6 +61,8 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
         validate_fraction, test_fraction: share of the records, or the hash's range, that goes to
             that side; 0 where times were given.
         validate_from, test_from: from which time on records are on that side.
+        shuffle: whether the records of each side are in a random order, that of a hash of the
+            seed and their numbers.
     """
 
     by: Literal["record", "group", "class", "time"] = "record"
@@ -70,6 +72,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     test_fraction: float = 0.0
     validate_from: str | None = None
     test_from: str | None = None
+    shuffle: bool = False
 
 
 class Shards(msgspec.Struct, frozen=True, kw_only=True):

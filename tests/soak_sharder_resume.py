@@ -21,6 +21,7 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
     ("--group-by", "player", "--test-fraction", "0.2"),
     ("--stratify", "comment", "--test-fraction", "0.2"),
     ("--time-column", "id", "--test-fraction", "0.2"),
+    ("--shuffle", "--group-by", "player"),
 )
 
 

@@ -24,16 +24,17 @@ OPTIONS = ("--out", "data", "--block-bytes", "400", "--rows-per-shard", "50")
 CHECKPOINT = Path("data/.log_quest.partial/.checkpoint")
 
 # The interpreter of the program imports `sitecustomize` when it starts: a signal comes while the
-# third shard behind a checkpoint is opened, whatever else the machine does.
+# third file behind a checkpoint is opened, whatever else the machine does.
 TRAP = """
 import itertools, os, sys
+FILES, NEW = os.environ["FILES"], os.O_EXCL | os.O_APPEND
 checkpoints, shards = int(os.environ["CHECKPOINTS"]), itertools.count(1)
 
 def look(event, arguments):
     global checkpoints
     if event == "os.rename" and str(arguments[1]).endswith("/.checkpoint"):
         checkpoints -= 1
-    elif event == "open" and "split_data_" in str(arguments[0]) and arguments[2] & os.O_EXCL:
+    elif event == "open" and FILES in str(arguments[0]) and arguments[2] & NEW:
         if checkpoints <= 0 and next(shards) == 3:
             os.kill(os.getpid(), int(os.environ["SIGNAL"]))
 
@@ -74,11 +75,16 @@ def cut_off(
     *options: str,
     source: str = "drop.csv",
     checkpoints: int = 1,
+    files: str = "split_data_",
 ) -> str:
-    """Start a run that gets a signal behind so many checkpoints; return what it told."""
+    """Start a run that gets a signal behind so many checkpoints; return what it told.
+
+    That is when the third of some files is opened to be written, or to be added to.
+    """
     (home / "trap").mkdir(exist_ok=True)
     (home / "trap/sitecustomize.py").write_text(TRAP)
     trap = {"CHECKPOINTS": checkpoints, "SIGNAL": int(number), "PYTHONPATH": home / "trap"}
+    trap["FILES"] = files
     done = subprocess.run(
         [SHARDER, "split", source, *OPTIONS, *options],
         cwd=home,

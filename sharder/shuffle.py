@@ -1,0 +1,91 @@
+"""The second pass of a shuffled split: from the buckets into the shards, in the order of the keys.
+
+    gather ──> number ──> write
+                │ chain
+
+A part is gathered only when the part `window` places before it is written, as in the first pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import dask.threaded
+from rich.console import Console
+
+from sharder.assign import Block
+from sharder.buckets import ENTRY_BYTES, Buckets, Part, bucket_path, gather
+from sharder.config import SplitConfig
+from sharder.graph import NUMBER, WRITE
+from sharder.number import Numbering, number
+from sharder.progress import ProgressCallback
+from sharder.reading import Graph
+from sharder.resume import Standing
+from sharder.target import Staging
+from sharder.write import write
+
+GATHER = "gather"
+
+# Parts in one graph; a checkpoint follows each but the last.
+ROUND_PARTS = 64
+
+
+def gather_all(
+    standing: Standing,
+    staged: Staging,
+    config: SplitConfig,
+    header_line: bytes,
+    pool: ThreadPoolExecutor,
+    console: Console,
+) -> None:
+    """Write the shards of all records that were scattered, and remove the buckets behind it.
+
+    Raises:
+        TargetError: the shards cannot be written.
+    """
+    buckets = standing.buckets or Buckets.begin(0, 0)
+    parts, total = buckets.parts(), sum(buckets.sizes)
+    done = total * standing.gathered // max(len(parts), 1)
+    with ProgressCallback(*(total, done, console), task="shuffling", step=GATHER, measure=_measure):
+        while standing.gathered < len(parts):
+            if standing.has_news:
+                standing.save(staged)
+            left = {part.bucket for part in parts[standing.gathered :]}
+            for bucket in {part.bucket for part in parts[: standing.gathered]} - left:
+                bucket_path(staged.buckets, bucket).unlink(missing_ok=True)
+            some = parts[standing.gathered : standing.gathered + ROUND_PARTS]
+            graph, wanted = _build(some, standing.state.numbering, staged, config, header_line)
+            written, numbering = dask.threaded.get(graph, wanted, pool=pool)
+            standing.state = replace(standing.state, numbering=numbering)
+            standing.shards.add(chain.from_iterable(written))
+            standing.gathered += len(some)
+            standing.has_news = True
+
+
+def _build(
+    parts: Sequence[Part],
+    before: Numbering,
+    staged: Staging,
+    config: SplitConfig,
+    header_line: bytes,
+) -> tuple[Graph, list[Any]]:
+    window, rows = config.workers + 1, config.rows_per_shard
+    writer = partial(write, dataset=staged.dataset, header_line=header_line, rows_per_shard=rows)
+    graph: Graph = {(NUMBER, -1): before}
+    for index, part in enumerate(parts):
+        needed = [(WRITE, index - window)] if index >= window else []
+        graph[GATHER, index] = (partial(gather, part=part, directory=staged.buckets), *needed)
+        block, previous = (GATHER, index), (NUMBER, index - 1)
+        graph[NUMBER, index] = (partial(number, rows_per_shard=rows), block, previous)
+        graph[WRITE, index] = (writer, block, previous)
+    writes = [(WRITE, index) for index in range(len(parts))]
+    return graph, [writes, (NUMBER, len(parts) - 1)]
+
+
+def _measure(block: Block) -> int:
+    return len(block.data) + len(block.sides) * ENTRY_BYTES
