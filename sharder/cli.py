@@ -168,15 +168,31 @@ def verify(dataset: Path) -> None:
 @cli.command()
 @_DATASET
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest's profile as JSON.")
-def info(dataset: Path, *, as_json: bool) -> None:
-    """Print what a dataset holds: its sides and the profile of its columns."""
+@click.option("--label", metavar="COLUMN",
+              help="Count the values of this column on each side, in the shards.")  # fmt: skip
+@click.option("--mixing", metavar="COLUMN", multiple=True,
+              help="Say how mixed the training shards are by it; may be repeated.")  # fmt: skip
+def info(dataset: Path, *, as_json: bool, label: str | None, mixing: tuple[str, ...]) -> None:
+    """Print what a dataset holds: its sides and the profile of its columns.
+
+    With --label or --mixing the shards are read, and what they say takes the profile's place.
+    """
     import msgspec
 
-    from sharder.report import print_info
+    from sharder.info import print_info, print_mixing, print_shares
     from sharder.verify import require_manifest
 
     manifest = require_manifest(dataset)
-    if as_json:
+    if label is not None or mixing:
+        from sharder.mixing import find_mixing, find_shares
+
+        if as_json:
+            raise click.UsageError("--json is for the profile: leave --label and --mixing away")
+        if label is not None:
+            print_shares(label, find_shares(dataset, manifest, label))
+        if mixing:
+            print_mixing([find_mixing(dataset, manifest, column) for column in mixing])
+    elif as_json:
         click.echo(json.dumps(msgspec.to_builtins(manifest.columns), indent=1, ensure_ascii=False))
     else:
         print_info(dataset, manifest)

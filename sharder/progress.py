@@ -25,9 +25,9 @@ from sharder.source import Source
 _LINE_EVERY_S = 5.0
 
 
-def say(console: Console, text: str) -> None:
+def say(console: Console, text: str, style: str = "") -> None:
     """Print a line as it is: a path may look like markup, and is not to be wrapped."""
-    console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console.print(text, style=style, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_encodings(sources: Sequence[Source], console: Console) -> None:

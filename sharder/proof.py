@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,24 +49,11 @@ def check_keys(
 def check_census(dataset: Path, manifest: Manifest, census: Census) -> Iterator[ContractError]:
     """Say what the sides have that the manifest does not say, or not the rule."""
     split = manifest.split
-    found = dict(zip(SIDES, census.classes, strict=True))
     for side, entry in manifest.sides.items():
-        where = shard_dir(dataset, side)
-        if entry.classes is not None and entry.classes != found[side]:
-            name = min(entry.classes.items() ^ found[side].items())[0]
-            yield ContractError(
-                where,
-                expected=f"{entry.classes.get(name, 0):,} records of the class {name!r}",
-                found=f"{found[side].get(name, 0):,}",
-                hint=UNTRUE,
-            )
-        if entry.times != (times := census.times_of(side, split)):
-            yield ContractError(
-                where,
-                expected=f"{split.column} from {' to '.join(entry.times or ('no time',))}",
-                found=" to ".join(times or ("no time",)),
-                hint=UNTRUE,
-            )
+        for name, found in census.facts(side, split).items():
+            if found != (expected := getattr(entry, name)):
+                yield _differs(shard_dir(dataset, side), name, expected, found)
+    found = dict(zip(SIDES, census.classes, strict=True))
     if split.by == "class" and (unequal := find_unequal(split, found)):
         yield ContractError(
             dataset,
@@ -73,3 +61,12 @@ def check_census(dataset: Path, manifest: Manifest, census: Census) -> Iterator[
             found=unequal,
             hint=UNTRUE,
         )
+
+
+def _differs(where: Path, name: str, expected: Any, found: Any) -> ContractError:
+    if isinstance(expected, dict) and isinstance(found, dict):
+        # One is enough: there may be a hundred thousand.
+        value = min(expected.items() ^ found.items())[0]
+        name = f"{name}, {value!r}"
+        expected, found = expected.get(value, 0), found.get(value, 0)
+    return ContractError(where, expected=f"{name}: {expected}", found=str(found), hint=UNTRUE)

@@ -191,8 +191,7 @@ def _finish(
     sides = {
         side: replace(
             shards.side(index, state.numbering.sides[index], config.rows_per_shard),
-            classes=ledger.census.classes_of(side),
-            times=ledger.census.times_of(side, standing.split),
+            **ledger.census.facts(side, standing.split),
         )
         for index, side in enumerate(SIDES)
         if side is not Side.TEST or config.test_fraction or config.test_from

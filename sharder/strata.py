@@ -37,7 +37,7 @@ Hashes = npt.NDArray[np.uint64]
 WINDOW = 1000
 
 # What is kept of each class is its text and a count.
-_MAX_CLASSES = 100_000
+MAX_CLASSES = 100_000
 _MAX_CHARACTERS = 16 << 20
 
 # Places that are dealt at once.
@@ -83,10 +83,10 @@ class Strata:
         for name, number in zip(classes.names, classes.counts().tolist(), strict=True):
             counts[name] = counts.get(name, 0) + number
         is_new = len(counts) > len(self.counts)
-        if is_new and (len(counts) > _MAX_CLASSES or sum(map(len, counts)) > _MAX_CHARACTERS):
+        if is_new and (len(counts) > MAX_CLASSES or sum(map(len, counts)) > _MAX_CHARACTERS):
             raise ConfigError(
                 f"--stratify {column}",
-                expected=f"at most {_MAX_CLASSES:,} different values",
+                expected=f"at most {MAX_CLASSES:,} different values",
                 found="more, or very long ones",
                 hint="name a column of few values, such as the label",
             )

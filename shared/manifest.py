@@ -86,6 +86,9 @@ class Shards(msgspec.Struct, frozen=True, kw_only=True):
         xxh3_128: checksum of each file, as `xxh128sum` prints it.
         classes: number of records of each class, if the split is by class.
         times: the first and the last time, if the split is by time.
+        groups, shared_groups: number of different groups, if the split is by group, and of those
+            that are on another side, too. Past 4,096 the first is an estimate (`shared.sketch`),
+            and the second is found among 4,096 groups of each side, taken at random.
     """
 
     records: Count
@@ -93,6 +96,8 @@ class Shards(msgspec.Struct, frozen=True, kw_only=True):
     xxh3_128: tuple[str, ...]
     classes: dict[str, Count] | None = None
     times: tuple[str, str] | None = None
+    groups: Count | None = None
+    shared_groups: Count | None = None
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,6 +92,13 @@ class Sketch:
             return len(found)
         return round((self.size - 1) * 2**64 / int(found[-1]))
 
+    def overlap(self, other: Sketch) -> int:
+        """Estimate how many different hashes are in both sets: counted below both limits."""
+        found = np.intersect1d(self._settle(), other._settle(), assume_unique=True)
+        limit = min(self.limit, other.limit)
+        counted = int(np.count_nonzero(found <= np.uint64(limit)))
+        return round(counted * 2**64 / (limit + 1))
+
     def _settle(self) -> Hashes:
         # Not np.unique, which builds a hash table here: five times slower than to sort.
         found = np.sort(np.concatenate([np.empty(0, np.uint64), *self.parts]))

@@ -65,9 +65,12 @@ def test_verify_proves_that_no_group_is_on_two_sides(tmp_path: Path) -> None:
     assert (
         "split by player, 0.1 for validation" in sharder("info", "log_quest", cwd=tmp_path).stdout
     )
-    # A manifest that tells of another rule than the run had.
     manifest = load_manifest(tmp_path / "log_quest")
     assert manifest is not None
+    for side in (Side.TRAIN, Side.VALIDATE):
+        entry, found = manifest.sides[side], players(read_side(tmp_path / "log_quest", side))
+        assert (entry.groups, entry.shared_groups) == (len(found), 0)
+    # A manifest that tells of another rule than the run had.
     other = msgspec.structs.replace(manifest.split, seed=1)
     save_manifest(msgspec.structs.replace(manifest, split=other), tmp_path / "log_quest")
     message = failure("verify", "log_quest", cwd=tmp_path)

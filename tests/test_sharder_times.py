@@ -70,7 +70,7 @@ def test_the_last_records_by_time_are_apart_and_none_is_on_two_sides(tmp_path: P
     )
     save_manifest(manifest, dataset)
     message = failure("verify", dataset, cwd=tmp_path)
-    assert "splited: expected at from 2025-03-01 to 2025-04-01, found 2025-04-01 to " in message
+    assert "splited: expected times: ('2025-03-01', '2025-04-01'), found ('2025-04-0" in message
     rule = replace(manifest.split, validate_from="2025-04-02")
     save_manifest(replace(manifest, split=rule), dataset)
     message = failure("verify", dataset, cwd=tmp_path)
