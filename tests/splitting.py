@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 SHARDER = str(Path(sys.executable).with_name("sharder"))
 SAMPLE = Path(__file__).parents[1] / "data" / "quest_log_sample.csv"
+
+# The interpreter of a program imports `sitecustomize` when it starts: a signal comes while the
+# third file behind a checkpoint is opened, whatever else the machine does.
+TRAP = """
+import itertools, os, sys
+FILES, NEW = os.environ["FILES"], os.O_EXCL | os.O_APPEND
+checkpoints, shards = int(os.environ["CHECKPOINTS"]), itertools.count(1)
+
+def look(event, arguments):
+    global checkpoints
+    if event == "os.rename" and str(arguments[1]).endswith("/.checkpoint"):
+        checkpoints -= 1
+    elif event == "open" and FILES in str(arguments[0]) and arguments[2] & NEW:
+        if checkpoints <= 0 and next(shards) == 3:
+            os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+
+sys.addaudithook(look)
+"""
 
 
 def sharder(
@@ -23,6 +42,19 @@ def sharder(
     assert done.returncode == status, f"{command}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done
+
+
+def trapped(
+    home: Path, number: signal.Signals, *, checkpoints: int = 0, files: str = "split_data_"
+) -> dict[str, str]:
+    """Return an environment in which a run gets a signal, behind so many of its checkpoints.
+
+    That is when the third of some files is opened to be written, or to be added to.
+    """
+    (home / "trap").mkdir(exist_ok=True)
+    (home / "trap/sitecustomize.py").write_text(TRAP)
+    trap = {"CHECKPOINTS": checkpoints, "SIGNAL": int(number), "PYTHONPATH": home / "trap"}
+    return os.environ | {name: str(value) for name, value in trap.items()} | {"FILES": files}
 
 
 def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:

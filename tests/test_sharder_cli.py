@@ -9,12 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from random import Random
 
 import pytest
-from splitting import SAMPLE, SHARDER, failure, sharder, shell, tree, write
+from splitting import SAMPLE, SHARDER, failure, sharder, shell, trapped, tree, write
 
 
 def test_the_only_line_on_stdout_is_the_dataset(tmp_path: Path) -> None:
@@ -246,38 +245,21 @@ def test_a_run_without_room_is_refused_before_anything_is_written(tmp_path: Path
 
 
 def test_ctrl_c_leaves_nothing_and_a_killed_run_is_cleaned_by_the_next(tmp_path: Path) -> None:
-    rows = b'1,"some text that is long enough to fill blocks"\n' * 1000
-    with (tmp_path / "drop.csv").open("wb") as file:
-        file.write(b"a,b\n")
-        for _ in range(2000):
-            file.write(rows)
-    command = [SHARDER, "split", "drop.csv", "--out", "data"]
+    write(tmp_path, "a,b\n" + '1,"some text"\n' * 10_000)
+    command = [SHARDER, "split", "drop.csv", "--out", "data", "--block-bytes", "20KiB"]
 
-    shard = tmp_path / "data/.log_quest.partial/log_quest/splited/split_data_00000.csv"
+    def start(number: signal.Signals) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command, cwd=tmp_path, env=trapped(tmp_path, number), stderr=subprocess.PIPE
+        )
 
-    def is_written_since(started_ns: int) -> bool:
-        try:
-            return shard.stat().st_mtime_ns > started_ns
-        except FileNotFoundError:
-            return False
-
-    def start() -> subprocess.Popen[bytes]:
-        started_ns = time.time_ns()  # what a killed run left has shards, too
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 60
-        while not is_written_since(started_ns):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        return process
-
-    killed = start()
-    killed.kill()
+    killed = start(signal.SIGKILL)
     killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
     assert [path.name for path in (tmp_path / "data").iterdir()] == [".log_quest.partial"]
 
-    interrupted = start()
-    os.kill(interrupted.pid, signal.SIGSTOP)  # or it might be done before the second one looks
+    interrupted = start(signal.SIGSTOP)
+    assert os.WIFSTOPPED(os.waitpid(interrupted.pid, os.WUNTRACED)[1])
     message = failure("split", "drop.csv", "--out", "data", cwd=tmp_path)
     assert "expected no other run with this target" in message
     os.kill(interrupted.pid, signal.SIGINT)

@@ -216,6 +216,7 @@ def test_the_examples_of_the_readme_run(tmp_path: Path, bucket: str, example: st
     write(tmp_path, gzip.compress(TEXT), "drop.csv.gz")
     write(tmp_path, "id\tname\n1\t勇者\n", "drop.tsv")
     write(tmp_path, "1,勇者\n", "drop.txt")
+    write(tmp_path, "id\tname\n1\t勇\\\t者\n", "dump.txt")
     for number in (1, 2):
         write(tmp_path, TEXT, f"part-{number}.csv")
         boto3.client("s3").put_object(Bucket=bucket, Key=f"2025-04-0{number}.csv", Body=TEXT)

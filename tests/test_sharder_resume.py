@@ -12,7 +12,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from splitting import SHARDER, failure, sharder, tree, write
+from splitting import SHARDER, failure, sharder, trapped, tree, write
 
 from shared.block_profile import profile_block
 from shared.profile import Profile
@@ -22,24 +22,6 @@ from shared.values import read_text
 # So small that the source has 322 blocks, and a checkpoint after 256 of them.
 OPTIONS = ("--out", "data", "--block-bytes", "400", "--rows-per-shard", "50")
 CHECKPOINT = Path("data/.log_quest.partial/.checkpoint")
-
-# The interpreter of the program imports `sitecustomize` when it starts: a signal comes while the
-# third file behind a checkpoint is opened, whatever else the machine does.
-TRAP = """
-import itertools, os, sys
-FILES, NEW = os.environ["FILES"], os.O_EXCL | os.O_APPEND
-checkpoints, shards = int(os.environ["CHECKPOINTS"]), itertools.count(1)
-
-def look(event, arguments):
-    global checkpoints
-    if event == "os.rename" and str(arguments[1]).endswith("/.checkpoint"):
-        checkpoints -= 1
-    elif event == "open" and FILES in str(arguments[0]) and arguments[2] & NEW:
-        if checkpoints <= 0 and next(shards) == 3:
-            os.kill(os.getpid(), int(os.environ["SIGNAL"]))
-
-sys.addaudithook(look)
-"""
 
 
 def write_log(directory: Path, records: int = 5500) -> None:
@@ -77,18 +59,11 @@ def cut_off(
     checkpoints: int = 1,
     files: str = "split_data_",
 ) -> str:
-    """Start a run that gets a signal behind so many checkpoints; return what it told.
-
-    That is when the third of some files is opened to be written, or to be added to.
-    """
-    (home / "trap").mkdir(exist_ok=True)
-    (home / "trap/sitecustomize.py").write_text(TRAP)
-    trap = {"CHECKPOINTS": checkpoints, "SIGNAL": int(number), "PYTHONPATH": home / "trap"}
-    trap["FILES"] = files
+    """Start a run that gets a signal behind so many checkpoints; return what it told."""
     done = subprocess.run(
         [SHARDER, "split", source, *OPTIONS, *options],
         cwd=home,
-        env=os.environ | {name: str(value) for name, value in trap.items()},
+        env=trapped(home, number, checkpoints=checkpoints, files=files),
         capture_output=True,
         text=True,
         timeout=120,
