@@ -35,9 +35,6 @@ FORMAT = 2
 # Options that change neither the bytes nor the profile.
 _FREE = {"sources", "out", "name", "workers", "overwrite", "restart"}
 
-# The ends of a source that are looked at to tell whether it has changed.
-_END_BYTES = 1 << 16
-
 
 class SourceState(msgspec.Struct, frozen=True):
     """What tells whether a source is the one that it was: size, version, checksum of its ends."""
@@ -64,10 +61,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         for name, value in self.options.items():
             if value != (before := earlier.options.get(name)):
                 return f"--{name.replace('_', '-')} was {before}, and is {value} now"
-        if [source.name for source in self.sources] != [source.name for source in earlier.sources]:
+        if len(self.sources) != len(earlier.sources):
             return "it had other sources"
         for now, then in zip(self.sources, earlier.sources, strict=True):
-            if now != then:
+            # The same file may have another name now: ./drop.csv, or an absolute one.
+            if msgspec.structs.replace(now, name=then.name) != then:
+                if now.name != then.name:
+                    return "it had other sources"
                 raise TargetError(
                     now.name,
                     expected=f"the {then.size:,} bytes that the unfinished run has begun to split",
@@ -127,15 +127,8 @@ def describe_job(config: SplitConfig, sources: Sequence[Source]) -> Job | None:
 
 
 def _describe_source(source: Source) -> SourceState:
-    origin, size = source.origin, source.origin.size or 0
-    end_bytes = min(_END_BYTES, size)
-    ends = origin.read(0, end_bytes) + origin.read(size - end_bytes, end_bytes)
-    return SourceState(
-        spell_path(origin.name),
-        size,
-        origin.version,
-        xxhash.xxh3_128_hexdigest(ends),
-    )
+    origin = source.origin
+    return SourceState(spell_path(origin.name), origin.size or 0, origin.version, source.ends or "")
 
 
 def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:

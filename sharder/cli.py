@@ -1,4 +1,4 @@
-"""The command line of stage 1: a thin skin over `split`, `verify` and `info`."""
+"""The command line of stage 1: a thin skin over `split` and the other commands."""
 
 from __future__ import annotations
 
@@ -163,6 +163,25 @@ def verify(dataset: Path) -> None:
     from sharder.verify import run
 
     print_verified(dataset, run(dataset))
+
+
+@cli.command()
+@_DATASET
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1)
+def repair(dataset: Path, sources: tuple[str, ...]) -> None:
+    """Write shards that are damaged or missing anew from their source; good ones stay untouched.
+
+    The sources are looked for where they were. If they are elsewhere now, or if it was a stream,
+    name each SOURCE, in the order in which they were split. Files that are no part of the dataset
+    are moved to DATASET.extra.
+    """
+    _prepare()
+    from rich.console import Console
+
+    from sharder.repair import run
+    from sharder.report import print_repaired
+
+    print_repaired(dataset, run(dataset, sources, Console(stderr=True)))
 
 
 @cli.command()

@@ -15,6 +15,9 @@ from shared.manifest import Split
 
 MIB = 1 << 20
 
+# The most that --max-record-bytes may be.
+MAX_RECORD_BYTES = 1 << 30
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
@@ -103,7 +106,7 @@ class SplitConfig:
             )
         _check("--workers", self.workers, 1, 1024)
         _check("--max-rejected", self.max_rejected, 0, 1)
-        _check("--max-record-bytes", self.max_record_bytes, 1, 1 << 30)
+        _check("--max-record-bytes", self.max_record_bytes, 1, MAX_RECORD_BYTES)
         _ = self.split  # is refused if its options contradict each other
         _check_encoding(self.encoding)
         _check_character("--delimiter", self.delimiter, never='"')

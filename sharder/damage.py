@@ -35,13 +35,13 @@ class Damage:
     Attributes:
         error: says where, what was expected, what was found, and what to do.
         shard: side and number of the shard that it is, if it can be written anew.
-        is_rejected: whether it is of the rejected records, which can be written anew.
+        rejected: name of the file of rejected records that it is, which can be written anew, too.
         extra: the file that is no part of the dataset, if it is one.
     """
 
     error: ContractError
     shard: tuple[Side, int] | None = None
-    is_rejected: bool = False
+    rejected: str | None = None
     extra: Path | None = None
 
 
@@ -87,7 +87,7 @@ def _extra(path: Path, expected: str) -> Damage:
         path.parent,
         expected=expected,
         found=path.name,
-        hint="it is no part of the dataset: move it elsewhere",
+        hint="it is no part of the dataset: move it elsewhere, as `sharder repair` does",
     )
     return Damage(error, extra=path)
 
@@ -203,7 +203,7 @@ def _check_rejected(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
             told = f"{found.bytes:,} bytes, checksum {found.xxh3_128}"
         error = ContractError(directory / name, expected=expected, found=told, hint=again)
         is_whole = False
-        yield Damage(error, is_rejected=True)
+        yield Damage(error, rejected=name)
     if is_whole:
         yield from _count_rejected(dataset, manifest)
 

@@ -13,6 +13,7 @@ from sharder.graph import build
 from sharder.piece import cut_rounds
 from sharder.resume import begin_state
 from sharder.split import open_checked
+from sharder.write import Shelf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +54,17 @@ def plan(config: SplitConfig, console: Console) -> Plan:
     sources = open_checked(config, console)
     config = fit(config, sources)
     state = begin_state(sources, config.dataset, config)
+    first = sources[0]
+    shelf = Shelf(
+        dataset=config.dataset,
+        header_line=first.header_line,
+        rows_per_shard=config.rows_per_shard,
+    )
     in_pieces = [source for source in sources if source.has_ranges]
     blocks, tasks = [], []
     started = time.monotonic()
     for pieces in cut_rounds(in_pieces, config.block_bytes):
-        graph, _ = build(pieces, state, sources[0], config.dataset, config, config.split)
+        graph, _ = build(pieces, state, first.header, shelf, config, config.split)
         blocks.append(len(pieces))
         tasks.append(len(graph))
     return Plan(

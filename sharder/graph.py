@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharder.align import Alignment
@@ -26,9 +25,8 @@ from sharder.ledger import Ledger
 from sharder.number import Numbering, number
 from sharder.piece import Piece
 from sharder.reading import ALIGN, Builder, Graph
-from sharder.source import Source
 from sharder.strata import Classes, Strata
-from sharder.write import write
+from sharder.write import Shelf, write
 from shared.manifest import Split
 
 if TYPE_CHECKING:
@@ -52,8 +50,8 @@ class State:
 def build(
     pieces: Sequence[Piece],
     before: State,
-    first: Source,
-    dataset: Path,
+    header: Sequence[str],
+    shelf: Shelf,
     config: SplitConfig,
     split: Split,
     scatter_to: Callable[[Records, Block], Any] | None = None,
@@ -63,8 +61,8 @@ def build(
     Args:
         pieces: of the sources, in order.
         before: state before the first of them.
-        first: the first source, whose header all shards get.
-        dataset: directory to write to.
+        header: names of the columns.
+        shelf: where to write the shards.
         config: of the run.
         split: the rule that puts the records on their sides.
         scatter_to: writes a block to the buckets of a shuffle, instead of to the shards.
@@ -73,8 +71,8 @@ def build(
         A Dask graph, and the keys to ask for: those of what was written for each block (a list),
         and that of each item of the state behind the blocks, in their order.
     """
-    rows = config.rows_per_shard
-    builder = Builder(before.alignment, first.header, split, config)
+    rows = shelf.rows_per_shard
+    builder = Builder(before.alignment, header, split, config)
     add, graph = builder.add, builder.graph
     graph |= {
         (COUNT, -1): before.strata,
@@ -94,19 +92,14 @@ def build(
         if before.profile is None:
             graph[ADD_UP, index] = None
         else:
-            profiled = add(PROFILE, index, profile, records, header=first.header)
+            profiled = add(PROFILE, index, profile, records, header=header)
             add(ADD_UP, index, add_up, (ADD_UP, index - 1), profiled)
         if scatter_to is not None:
             add(WRITE, index, scatter_to, records, block)
             graph[NUMBER, index] = before.numbering
             continue
         add(NUMBER, index, number, block, (NUMBER, index - 1), rows_per_shard=rows)
-        add(
-            *(WRITE, index, write, block, (NUMBER, index - 1)),
-            dataset=dataset,
-            header_line=first.header_line,
-            rows_per_shard=rows,
-        )
+        add(WRITE, index, write, block, (NUMBER, index - 1), shelf=shelf)
     last = len(pieces) - 1
     writes = [(WRITE, index) for index in range(len(pieces))]
     return graph, [writes, *((step, last) for step in (ALIGN, COUNT, NUMBER, LEDGER, ADD_UP))]

@@ -12,18 +12,23 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from shared.errors import SourceError, UnreadableError
 
 # The part of an object that is fetched at a time when it is read from its start on.
 _REMOTE_BYTES = 8 << 20
 _REMOTE_HEAD_BYTES = 1 << 18
 
+# The ends of a source that are looked at to tell whether it has changed.
+_END_BYTES = 1 << 16
+
 
 class Origin(ABC):
     """Bytes that can be read from their start on, and in ranges if the place allows it.
 
     Attributes:
-        name: as the user gave it.
+        name: as the user gave it, and as it is told of; another one may be given to it.
         size: in bytes; None as long as it is not known.
         has_ranges: whether any range of the bytes can be read, in parallel.
         identity: equal for two names of the same thing.
@@ -55,6 +60,18 @@ class Origin(ABC):
             SourceError: it cannot be read.
         """
 
+    def checksum_ends(self) -> str | None:
+        """Return the checksum of the first and the last 64 KiB; None if there are no ranges.
+
+        Raises:
+            SourceError: they cannot be read.
+        """
+        if not self.has_ranges or self.size is None:
+            return None
+        size = min(_END_BYTES, self.size)
+        ends = self.read(0, size) + self.read(self.size - size, size)
+        return xxhash.xxh3_128_hexdigest(ends)
+
     def interrupt(self) -> None:  # noqa: B027 -- only a pipe waits for long
         """End a read that is waiting in another thread."""
 
@@ -66,8 +83,8 @@ class LocalFile(Origin):
 
     def __init__(self, name: str) -> None:
         """Look at the file."""
-        self.name = name
-        with readable(name), Path(name).open("rb") as file:
+        self.name, self._path = name, Path(name)
+        with readable(name), self._path.open("rb") as file:
             status = os.fstat(file.fileno())
         self.size, self.identity = status.st_size, (status.st_dev, status.st_ino)
         self.version = str(status.st_mtime_ns)
@@ -75,11 +92,11 @@ class LocalFile(Origin):
     def open(self, *, again: bool) -> io.RawIOBase:  # noqa: ARG002
         """Open it at its start."""
         with readable(self.name):
-            return Path(self.name).open("rb", buffering=0)
+            return self._path.open("rb", buffering=0)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return a range of the bytes."""
-        with readable(self.name), Path(self.name).open("rb") as file:
+        with readable(self.name), self._path.open("rb") as file:
             file.seek(offset)
             return file.read(size)
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from sharder.dry_run import Plan
 from sharder.progress import say
+from sharder.repair import Repaired
 from sharder.split import SplitResult
 from sharder.verify import Verified
 from shared.layout import REJECTED_NAME, Side
@@ -73,6 +74,14 @@ def print_verified(dataset: Path, verified: Verified) -> None:
         f"{dataset}: each of {verified.shards:,} shards ({verified.bytes / 1e6:,.0f} MB) is as the "
         f"manifest says\n{ledger_line(verified.manifest)}" + proved[split.by],
     )
+
+
+def print_repaired(dataset: Path, repaired: Repaired) -> None:
+    """Print what a repair has done."""
+    count = repaired.files
+    done = [f"{count:,} file{'' if count == 1 else 's'} written anew"] if count else []
+    done += [f"{path} moved to {place}" for path, place in repaired.moved]
+    say(Console(), f"{dataset}: {', '.join(done) or 'nothing to repair'}; now all is as it was")
 
 
 def ledger_line(manifest: Manifest) -> str:

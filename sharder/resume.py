@@ -98,19 +98,40 @@ def begin_run(
         if not reason and earlier.buckets is not None:
             reason = earlier.buckets.rewind(staged.buckets, earlier.gathered)
         if not reason:
+            for source, then in zip(sources, earlier.job.sources, strict=True):
+                source.origin.name = then.name  # in all that is written, it has one name
             done = earlier.read_bytes / sum(source.origin.size or 0 for source in sources)
             if earlier.buckets is not None:  # two passes
                 done = (done + earlier.gathered / max(len(earlier.buckets.parts()), 1)) / 2
             say(console, f"going on at {done:.0%}, where an earlier run has stopped")
-            return _restore(earlier, job)
+            return _restore(earlier, earlier.job)
     if staged.begin() and not config.restart:
         say(console, f"an unfinished run is not gone on with: {reason}")
+    return begin_standing(sources, staged, config, config.split, job)
+
+
+def begin_standing(
+    sources: Sequence[Source],
+    staged: Staging,
+    config: SplitConfig,
+    split: Split,
+    job: Job | None = None,
+) -> Standing:
+    """Return where a run stands before its first block.
+
+    Args:
+        sources: of the run.
+        staged: an empty directory to write to.
+        config: of the run.
+        split: the rule that puts the records on their sides.
+        job: what it is asked to do; None if it cannot be gone on with after a kill.
+    """
     return Standing(
         job=job,
-        split=config.split,
+        split=split,
         state=begin_state(sources, staged.dataset, config),
         shards=ShardTable(),
-        buckets=_begin_buckets(sources, staged, config) if config.shuffle else None,
+        buckets=_begin_buckets(sources, staged, config) if split.shuffle else None,
     )
 
 

@@ -27,7 +27,7 @@ from sharder.progress import ProgressCallback
 from sharder.reading import Graph
 from sharder.resume import Standing
 from sharder.target import Staging
-from sharder.write import write
+from sharder.write import Shelf, write
 
 GATHER = "gather"
 
@@ -38,8 +38,8 @@ ROUND_PARTS = 64
 def gather_all(
     standing: Standing,
     staged: Staging,
+    shelf: Shelf,
     config: SplitConfig,
-    header_line: bytes,
     pool: ThreadPoolExecutor,
     console: Console,
 ) -> None:
@@ -52,14 +52,14 @@ def gather_all(
     parts, total = buckets.parts(), sum(buckets.sizes)
     done = total * standing.gathered // max(len(parts), 1)
     with ProgressCallback(*(total, done, console), task="shuffling", step=GATHER, measure=_measure):
-        while standing.gathered < len(parts):
+        while standing.gathered < len(parts) and not shelf.is_full(standing.state.numbering):
             if standing.has_news:
                 standing.save(staged)
             left = {part.bucket for part in parts[standing.gathered :]}
             for bucket in {part.bucket for part in parts[: standing.gathered]} - left:
                 bucket_path(staged.buckets, bucket).unlink(missing_ok=True)
             some = parts[standing.gathered : standing.gathered + ROUND_PARTS]
-            graph, wanted = _build(some, standing.state.numbering, staged, config, header_line)
+            graph, wanted = _build(some, standing.state.numbering, staged, shelf, config)
             written, numbering = dask.threaded.get(graph, wanted, pool=pool)
             standing.state = replace(standing.state, numbering=numbering)
             standing.shards.add(chain.from_iterable(written))
@@ -71,18 +71,17 @@ def _build(
     parts: Sequence[Part],
     before: Numbering,
     staged: Staging,
+    shelf: Shelf,
     config: SplitConfig,
-    header_line: bytes,
 ) -> tuple[Graph, list[Any]]:
-    window, rows = config.workers + 1, config.rows_per_shard
-    writer = partial(write, dataset=staged.dataset, header_line=header_line, rows_per_shard=rows)
+    window, rows = config.workers + 1, shelf.rows_per_shard
     graph: Graph = {(NUMBER, -1): before}
     for index, part in enumerate(parts):
         needed = [(WRITE, index - window)] if index >= window else []
         graph[GATHER, index] = (partial(gather, part=part, directory=staged.buckets), *needed)
         block, previous = (GATHER, index), (NUMBER, index - 1)
         graph[NUMBER, index] = (partial(number, rows_per_shard=rows), block, previous)
-        graph[WRITE, index] = (writer, block, previous)
+        graph[WRITE, index] = (partial(write, shelf=shelf), block, previous)
     writes = [(WRITE, index) for index in range(len(parts))]
     return graph, [writes, (NUMBER, len(parts) - 1)]
 

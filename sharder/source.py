@@ -40,6 +40,8 @@ class Source:
         data_offset: where the records behind the header begin in the text, bytes.
         data_lines: number of line ends before them.
         record_bytes: mean size of its first records, a hint of the others' size; 0 without any.
+        has_header: whether its first line has the names of its columns.
+        ends: checksum of its ends as they are packed; None of a stream.
     """
 
     origin: Origin
@@ -50,6 +52,8 @@ class Source:
     data_offset: int
     data_lines: int
     record_bytes: int
+    has_header: bool
+    ends: str | None
 
     @property
     def name(self) -> str:
@@ -111,7 +115,7 @@ def open_sources(
     """
     origins = open_drop([os.fspath(name) for name in names])
     sources = tuple(
-        _open(origin, encoding, dialect, columns, max_record_bytes) for origin in origins
+        open_source(origin, encoding, dialect, columns, max_record_bytes) for origin in origins
     )
     for other in sources[1:]:
         check_same(other.name, other.header, sources[0].name, sources[0].header)
@@ -122,13 +126,14 @@ def open_sources(
     return sources
 
 
-def _open(
+def open_source(
     origin: Origin,
     encoding: Encoding | None,
     dialect: Dialect,
     columns: Sequence[str],
     max_record_bytes: int,
 ) -> Source:
+    """Look at one source; see `open_sources`."""
     with Stream(origin, None, UTF8, again=True) as packed:
         compression = find_compression(origin.name, packed.read(_HEAD_BYTES).data)
     with Stream(origin, compression, UTF8, again=True) as unpacked:
@@ -156,6 +161,8 @@ def _open(
         data_offset=offset,
         data_lines=len(line_ends(head[:offset], last=True)),
         record_bytes=(records[-1][1] - offset) // len(records) if records else 0,
+        has_header=not columns,
+        ends=origin.checksum_ends(),
     )
 
 

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
-import dask.threaded
+import msgspec
 from msgspec.structs import replace
 from rich.console import Console
 
-from sharder.assign import SIDES, Block
-from sharder.buckets import ENTRY_BYTES, Buckets, scatter
+from sharder.assign import SIDES
+from sharder.buckets import ENTRY_BYTES, Buckets
 from sharder.budget import estimate_shards, fit
 from sharder.codec import AUTO, codec_name
 from sharder.config import SplitConfig
 from sharder.encoding import Encoding
 from sharder.first_pass import check_repeatable, find_cuts, needs_first_pass
-from sharder.graph import State, build
-from sharder.inspect import Records
-from sharder.piece import cut_rounds
-from sharder.pool import threads
-from sharder.progress import ProgressCallback, print_doubts, print_encodings
+from sharder.passes import write_shards
+from sharder.progress import print_doubts, print_encodings
 from sharder.resume import Standing, begin_run
 from sharder.rule import COLUMN_OPTIONS
-from sharder.shuffle import ROUND_PARTS, gather_all
+from sharder.shuffle import ROUND_PARTS
 from sharder.source import Source, open_sources
-from sharder.target import Staging, check_room, staging
-from sharder.write import write_left_over
+from sharder.target import check_room, staging
+from sharder.write import Shelf
 from shared.errors import ConfigError, SourceError
 from shared.layout import Side
-from shared.manifest import Manifest, save_manifest, spell_path
+from shared.manifest import Dialect, Drop, Manifest, save_manifest, spell_path
 from shared.manifest import Source as SourceEntry
 
 
@@ -81,12 +72,13 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
         _check_room(sources, config, written_bytes=standing.shards.bytes)
         if needs_first_pass(standing.split):
             standing.split = find_cuts(sources, config.split, config, staged.dataset, console)
-        with threads(config.workers, sources) as pool:
-            _read_all(sources, staged, config, standing, pool, console)
-            if standing.buckets is not None:
-                header_line = sources[0].header_line
-                gather_all(standing, staged, config, header_line, pool, console)
-        manifest = _finish(sources, staged, config, standing)
+        shelf = Shelf(
+            dataset=staged.dataset,
+            header_line=sources[0].header_line,
+            rows_per_shard=config.rows_per_shard,
+        )
+        write_shards(sources, staged, shelf, config, standing, console)
+        manifest = _describe(sources, config, standing)
         save_manifest(manifest, staged.dataset)
     seconds = time.monotonic() - started
     return SplitResult(
@@ -136,58 +128,10 @@ def _check_room(sources: tuple[Source, ...], config: SplitConfig, *, written_byt
     check_room(config.out, bytes_=needed, files=shards)
 
 
-def _read_all(
-    sources: tuple[Source, ...],
-    staged: Staging,
-    config: SplitConfig,
-    standing: Standing,
-    pool: ThreadPoolExecutor,
-    console: Console,
-) -> None:
-    """Write all records of the sources to shards, or to the buckets of a shuffle."""
-    first = sources[0]
-    total_bytes = _sum(source.origin.size for source in sources)
-    with (
-        closing(cut_rounds(sources, config.block_bytes)) as rounds,
-        ProgressCallback(total_bytes, standing.earlier_bytes, console) as shown,
-    ):
-        for pieces in islice(rounds, standing.rounds, None):
-            # Not behind the last round: what is left takes but a moment.
-            if standing.has_news:
-                standing.save(staged)
-            graph, wanted = build(
-                *(pieces, standing.state, first, staged.dataset, config, standing.split),
-                scatter_to=_scatter_to(standing, staged),
-            )
-            written, *chains = dask.threaded.get(graph, wanted, pool=pool)
-            standing.state = State(*chains)
-            if standing.buckets is not None:
-                standing.buckets.add(written)
-            else:
-                standing.shards.add(chain.from_iterable(written))
-            standing.rounds += 1
-            standing.read_bytes = shown.done_bytes
-            standing.has_news = True
-    standing.state.ledger.close()
-
-
-def _scatter_to(standing: Standing, staged: Staging) -> Callable[[Records, Block], Any] | None:
-    if standing.buckets is None:
-        return None
-    bits, seed = standing.buckets.bits, standing.split.seed
-    return partial(scatter, directory=staged.buckets, bits=bits, seed=seed)
-
-
-def _finish(
-    sources: tuple[Source, ...], staged: Staging, config: SplitConfig, standing: Standing
-) -> Manifest:
-    """Write the last shards, and return the manifest."""
+def _describe(sources: tuple[Source, ...], config: SplitConfig, standing: Standing) -> Manifest:
+    """Return the manifest of what was written."""
     first = sources[0]
     state, shards, ledger = standing.state, standing.shards, standing.state.ledger
-    left_over = write_left_over(
-        state.numbering, dataset=staged.dataset, header_line=first.header_line
-    )
-    shards.add(left_over)
     sides = {
         side: replace(
             shards.side(index, state.numbering.sides[index], config.rows_per_shard),
@@ -205,27 +149,29 @@ def _finish(
         )
     return Manifest(
         name=config.name,
-        sources=tuple(
-            SourceEntry(
-                path=spell_path(source.name),
-                bytes=source.origin.size or 0,
-                compression=source.compression,
-                encoding=source.encoding.name,
-            )
-            for source in sources
+        drops=(
+            Drop(
+                sources=tuple(map(_describe_source, sources)),
+                records=ledger.records,
+                rejected=ledger.rejected,
+            ),
         ),
         header=first.header,
         rows_per_shard=config.rows_per_shard,
         split=standing.split,
-        records=ledger.records,
-        rejected=ledger.rejected,
         rejected_files=ledger.measure(),
         sides=sides,
         columns=state.profile.columns() if state.profile else None,
     )
 
 
-def _sum(sizes: Iterable[int | None]) -> int | None:
-    """Return the sum of sizes; None where one of them is not known."""
-    known = list(sizes)
-    return None if None in known else sum(size or 0 for size in known)
+def _describe_source(source: Source) -> SourceEntry:
+    return SourceEntry(
+        path=spell_path(source.name),
+        bytes=source.origin.size or 0,
+        compression=source.compression,
+        encoding=source.encoding.name,
+        dialect=msgspec.convert(source.dialect, Dialect, from_attributes=True),
+        has_header=source.has_header,
+        ends=source.ends,
+    )

@@ -31,6 +31,7 @@ from shared.lock import LOCK_NAME, hold
 _RETIRED_NAME = ".retired"
 _CHECKPOINT_NAME = ".checkpoint"
 _BUCKETS_NAME = ".buckets"
+_REPAIR_NAME = ".repair"
 
 # What a file takes on disk beyond its bytes: half a block on average, and its inode.
 _FILE_OVERHEAD_BYTES = 2048 + 256
@@ -128,7 +129,7 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
         TargetError: the dataset is there already, another run is writing it, or it cannot be
             written. Where something is kept for the next run, a note of the error says so.
     """
-    partial = dataset.with_name(f".{dataset.name}.partial")
+    partial = _hidden(dataset)
     missing = [parent for parent in partial.parents if not parent.exists()]
     try:
         # The lock removes the directory where nothing is left in it.
@@ -154,6 +155,30 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
         for made in missing:
             with contextlib.suppress(OSError):  # it is not empty, or not there
                 made.rmdir()
+
+
+@contextlib.contextmanager
+def workshop(dataset: Path) -> Iterator[Staging]:
+    """Give an empty hidden directory, to write parts of a dataset anew; nothing is left of it.
+
+    Raises:
+        TargetError: another run is writing the dataset, or it cannot be written.
+    """
+    partial = _hidden(dataset)
+    with _errors_named(partial), hold(partial):
+        Staging(partial, dataset).restore()
+        bench = partial / _REPAIR_NAME
+        try:
+            bench.mkdir(exist_ok=True)
+            staged = Staging(bench, dataset)
+            staged.begin()
+            yield staged
+        finally:
+            shutil.rmtree(bench, ignore_errors=True)
+
+
+def _hidden(dataset: Path) -> Path:
+    return dataset.with_name(f".{dataset.name}.partial")
 
 
 def _check_replaceable(root: Path, *, overwrite: bool) -> None:

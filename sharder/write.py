@@ -37,17 +37,44 @@ class Shard:
     xxh3_128: bytes
 
 
-def write(
-    block: Block, before: Numbering, *, dataset: Path, header_line: bytes, rows_per_shard: int
-) -> list[Shard]:
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """Where the shards go, and what they look like.
+
+    Attributes:
+        dataset: directory to write to.
+        header_line: goes to the top of each shard.
+        rows_per_shard: number of records of each.
+        wanted: side, index into `SIDES`, and number of the shards to write; None for all.
+        wants_all_records: whether all records are to be read, even if all shards are written.
+    """
+
+    dataset: Path
+    header_line: bytes
+    rows_per_shard: int
+    wanted: frozenset[tuple[int, int]] | None = None
+    wants_all_records: bool = True
+
+    def wants(self, side: int, number: int) -> bool:
+        """Tell whether a shard shall be written."""
+        return self.wanted is None or (side, number) in self.wanted
+
+    def is_full(self, numbering: Numbering) -> bool:
+        """Tell whether all shards that are wanted are written, when a run has come so far."""
+        return (
+            self.wanted is not None
+            and not self.wants_all_records
+            and all(number < numbering.sides[side].shards for side, number in self.wanted)
+        )
+
+
+def write(block: Block, before: Numbering, *, shelf: Shelf) -> list[Shard]:
     """Write each shard that this block fills.
 
     Args:
         block: the records.
         before: numbering of the block before it, with the records left over from there.
-        dataset: directory to write to.
-        header_line: goes to the top of each shard.
-        rows_per_shard: number of records of each.
+        shelf: where to write them.
 
     Returns:
         The shards of each side in the order of their numbers.
@@ -56,29 +83,31 @@ def write(
         TargetError: the disk is about to be full.
     """
     # How large a stream is, nobody knew before: stop in time, and leave others some room.
-    check_room(dataset, bytes_=_SPARE * len(block.data), files=_SPARE * len(SIDES))
+    check_room(shelf.dataset, bytes_=_SPARE * len(block.data), files=_SPARE * len(SIDES))
+    rows_per_shard = shelf.rows_per_shard
     shards = []
     for index, side in enumerate(before.sides):
         records = np.flatnonzero(block.sides == index)
         starts, ends = block.starts[records], block.ends[records]
         first, n_shards = -side.n_left_over, side.shards
         while first + rows_per_shard <= len(records):
-            rows = slice(max(first, 0), first + rows_per_shard)
-            parts: list[bytes | memoryview] = [header_line]
-            if first < 0:
-                parts += side.left_over
-            parts += cut(block.data, starts[rows], ends[rows])
-            shards.append(_write_shard(dataset, index, n_shards, parts))
+            if shelf.wants(index, n_shards):
+                rows = slice(max(first, 0), first + rows_per_shard)
+                parts: list[bytes | memoryview] = [shelf.header_line]
+                if first < 0:
+                    parts += side.left_over
+                parts += cut(block.data, starts[rows], ends[rows])
+                shards.append(_write_shard(shelf.dataset, index, n_shards, parts))
             first, n_shards = first + rows_per_shard, n_shards + 1
     return shards
 
 
-def write_left_over(numbering: Numbering, *, dataset: Path, header_line: bytes) -> list[Shard]:
+def write_left_over(numbering: Numbering, shelf: Shelf) -> list[Shard]:
     """Write the last shard of each side, which has fewer records than the others."""
     return [
-        _write_shard(dataset, index, side.shards, [header_line, *side.left_over])
+        _write_shard(shelf.dataset, index, side.shards, [shelf.header_line, *side.left_over])
         for index, side in enumerate(numbering.sides)
-        if side.n_left_over
+        if side.n_left_over and shelf.wants(index, side.shards)
     ]
 
 

@@ -31,6 +31,14 @@ _CHECKSUM = re.compile(rb'\{\n "xxh3_128": "([0-9a-f]{32})",\n')
 _AGAIN = "restore it from a copy, or run the same `sharder split` command with --overwrite"
 
 
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """How a source was written: the delimiter, and the quote and escape characters, if any."""
+
+    delimiter: str = ","
+    quote: str | None = '"'
+    escape: str | None = None
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where records came from.
 
@@ -39,12 +47,32 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         bytes: its size, as it was packed.
         compression: what it was packed in, such as gzip.
         encoding: what it was written in, as Python calls it; the shards are in UTF-8.
+        dialect: of its records; the shards are plain CSV.
+        has_header: whether it began with the names of the columns.
+        ends: checksum of its first and its last 64 KiB; None of a stream.
     """
 
     path: str
     bytes: Count
     compression: str | None = None
     encoding: str = "utf-8"
+    dialect: Dialect = Dialect()
+    has_header: bool = True
+    ends: str | None = None
+
+
+class Drop(msgspec.Struct, frozen=True, kw_only=True):
+    """What came into a dataset at once.
+
+    Attributes:
+        sources: the files, in the order they were read.
+        records: number of records found in them, blank lines not counted.
+        rejected: number of those that are in `rejected/` instead of a shard.
+    """
+
+    sources: tuple[Source, ...]
+    records: Count
+    rejected: Count
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,12 +143,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         format: version of this file's form.
         name: of the dataset; that of its directory when it was made.
-        sources: the files, in the order they were read.
+        drops: what came into it, in order.
         header: names of the columns.
         rows_per_shard: number of records in every shard but the last of a side.
         split: the rule that put the records on their sides.
-        records: number of records found in the sources, blank lines not counted.
-        rejected: number of records kept in `rejected/` instead of a shard.
         rejected_files: the files there, by their names.
         sides: the shards of each side.
         columns: the profile of each column, or None with `--no-profile`.
@@ -128,15 +154,28 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FORMAT
     name: str
-    sources: tuple[Source, ...]
+    drops: tuple[Drop, ...]
     header: tuple[str, ...]
     rows_per_shard: Annotated[int, msgspec.Meta(ge=1)]
     split: Split
-    records: Count
-    rejected: Count
     rejected_files: dict[str, File] = {}
     sides: dict[Side, Shards]
     columns: tuple[Column, ...] | None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The files of all drops, in the order they were read."""
+        return tuple(source for drop in self.drops for source in drop.sources)
+
+    @property
+    def records(self) -> int:
+        """Number of records found in the sources."""
+        return sum(drop.records for drop in self.drops)
+
+    @property
+    def rejected(self) -> int:
+        """Number of records kept in `rejected/` instead of a shard."""
+        return sum(drop.rejected for drop in self.drops)
 
     def shard_records(self, side: Side, number: int) -> int:
         """Return how many records shard `number` of a side holds."""

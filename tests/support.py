@@ -11,7 +11,7 @@ import xxhash
 
 from shared.block_profile import profile_block
 from shared.layout import Side, shard_dir, shard_name
-from shared.manifest import Manifest, Shards, Source, Split, save_manifest
+from shared.manifest import Drop, Manifest, Shards, Source, Split, save_manifest
 from shared.profile import Profile
 from shared.values import read_text
 
@@ -63,12 +63,16 @@ def write_dataset(
     columns.add(profile_block(header, read_text(data, header, skip_header=True)))
     manifest = Manifest(
         name=dataset.name,
-        sources=(Source(path=f"{dataset.name}.csv", bytes=len(data)),),
+        drops=(
+            Drop(
+                sources=(Source(path=f"{dataset.name}.csv", bytes=len(data)),),
+                records=len(everything),
+                rejected=0,
+            ),
+        ),
         header=tuple(header),
         rows_per_shard=rows_per_shard,
         split=Split(seed=0, validate_fraction=len(validate) / len(everything)),
-        records=len(everything),
-        rejected=0,
         sides=sides,
         columns=columns.columns() if profile else None,
     )

@@ -101,6 +101,15 @@ def test_a_source_whose_name_is_no_utf8_is_gone_on_with(home: Path, undisturbed:
     assert rejected == expected.replace("drop.csv", "\\xff.csv")
 
 
+def test_a_source_that_is_named_in_another_way_is_gone_on_with(
+    home: Path, undisturbed: Path
+) -> None:
+    cut_off(home)
+    done = sharder("split", home / "drop.csv", *OPTIONS, cwd=home)
+    assert "going on at " in done.stderr
+    assert tree(home / "data") == tree(undisturbed / "data")
+
+
 def test_ctrl_c_keeps_what_is_done_and_says_so(home: Path, undisturbed: Path) -> None:
     said = cut_off(home, signal.SIGINT)
     assert said.endswith("interrupted; what is done is kept: the same command goes on from there\n")

@@ -49,7 +49,7 @@ def test_every_planted_damage_is_told_in_one_run(home: Path) -> None:
         "sharder: error: log_quest: expected all as its manifest says, found 11 faults:"
     )
     again = "; `sharder repair log_quest` writes it anew from its source"
-    away = "; it is no part of the dataset: move it elsewhere"
+    away = "; it is no part of the dataset: move it elsewhere, as `sharder repair` does"
     splited = "  log_quest/splited"
     told = [line.strip("\n") for line in told[1:]]
     assert told[0] == f"  log_quest/rejected/reasons.csv: found No such file or directory{again}"
@@ -78,8 +78,8 @@ def test_many_damages_are_counted_and_the_first_told(home: Path) -> None:
         write(home / "log_quest/splited", "a,b\n", f"split_data_{number + 50:05d}.csv")
     told = failure("verify", "log_quest", cwd=home)
     assert "found 30 faults:" in told
-    assert told.endswith("split_data_00069.csv; it is no part of the dataset: move it elsewhere\n"
-                         "  and 10 more\n")  # fmt: skip
+    away = "it is no part of the dataset: move it elsewhere, as `sharder repair` does"
+    assert told.endswith(f"split_data_00069.csv; {away}\n  and 10 more\n")
 
 
 @pytest.mark.parametrize(

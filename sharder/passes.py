@@ -1,0 +1,107 @@
+"""The passes of a run: the sources once, graph after graph, and the buckets once if it shuffles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+import dask.threaded
+from rich.console import Console
+
+from sharder.assign import Block
+from sharder.buckets import scatter
+from sharder.config import SplitConfig
+from sharder.graph import State, build
+from sharder.inspect import Records
+from sharder.piece import cut_rounds
+from sharder.pool import threads
+from sharder.progress import ProgressCallback
+from sharder.resume import Standing
+from sharder.shuffle import gather_all
+from sharder.source import Source
+from sharder.target import Staging
+from sharder.write import Shelf, write_left_over
+
+
+def write_shards(
+    sources: Sequence[Source],
+    staged: Staging,
+    shelf: Shelf,
+    config: SplitConfig,
+    standing: Standing,
+    console: Console,
+) -> None:
+    """Write all records of the sources to shards, from where a run stands on.
+
+    Args:
+        sources: with the same header.
+        staged: where the run keeps what it needs on the way.
+        shelf: where the shards go; the pass ends early when all that it wants are there.
+        config: of the run.
+        standing: where it stands; follows.
+        console: where to show progress.
+
+    Raises:
+        SourceError: the sources cannot be split.
+        TargetError: the shards cannot be written.
+    """
+    with threads(config.workers, sources) as pool:
+        _read_all(sources, staged, shelf, config, standing, pool, console)
+        standing.state.ledger.close()
+        if standing.buckets is not None:
+            gather_all(standing, staged, shelf, config, pool, console)
+    standing.shards.add(write_left_over(standing.state.numbering, shelf))
+
+
+def _read_all(
+    sources: Sequence[Source],
+    staged: Staging,
+    shelf: Shelf,
+    config: SplitConfig,
+    standing: Standing,
+    pool: ThreadPoolExecutor,
+    console: Console,
+) -> None:
+    """Write all records to shards, or to the buckets of a shuffle."""
+    header = sources[0].header
+    total_bytes = _sum(source.origin.size for source in sources)
+    with (
+        closing(cut_rounds(sources, config.block_bytes)) as rounds,
+        ProgressCallback(total_bytes, standing.earlier_bytes, console) as shown,
+    ):
+        for pieces in islice(rounds, standing.rounds, None):
+            if shelf.is_full(standing.state.numbering):
+                break
+            # Not behind the last round: what is left takes but a moment.
+            if standing.has_news:
+                standing.save(staged)
+            graph, wanted = build(
+                *(pieces, standing.state, header, shelf, config, standing.split),
+                scatter_to=_scatter_to(standing, staged),
+            )
+            written, *chains = dask.threaded.get(graph, wanted, pool=pool)
+            standing.state = State(*chains)
+            if standing.buckets is not None:
+                standing.buckets.add(written)
+            else:
+                standing.shards.add(chain.from_iterable(written))
+            standing.rounds += 1
+            standing.read_bytes = shown.done_bytes
+            standing.has_news = True
+
+
+def _scatter_to(standing: Standing, staged: Staging) -> Callable[[Records, Block], Any] | None:
+    if standing.buckets is None:
+        return None
+    bits, seed = standing.buckets.bits, standing.split.seed
+    return partial(scatter, directory=staged.buckets, bits=bits, seed=seed)
+
+
+def _sum(sizes: Iterable[int | None]) -> int | None:
+    """Return the sum of sizes; None where one of them is not known."""
+    known = list(sizes)
+    return None if None in known else sum(size or 0 for size in known)

@@ -1,0 +1,236 @@
+"""Write anew what of a dataset is damaged or missing, from the sources, and nothing else.
+
+The sources are split again, in the same graph, but only the shards that are wanted are written,
+beside the dataset. Each takes its place only if its checksum is that of the manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from sharder.assign import SIDES
+from sharder.budget import fit
+from sharder.codec import codec_name
+from sharder.config import MAX_RECORD_BYTES, SplitConfig
+from sharder.damage import find_damage
+from sharder.dialect import Dialect
+from sharder.drop import open_drop
+from sharder.encoding import Encoding
+from sharder.passes import write_shards
+from sharder.resume import begin_standing
+from sharder.source import Source, open_source
+from sharder.target import Staging, workshop
+from sharder.verify import require_manifest
+from sharder.write import Shelf
+from shared.durable import sync_file_system, sync_names
+from shared.errors import ContractError, SourceError, TargetError
+from shared.layout import REJECTED_NAME, Side, shard_path, side_root
+from shared.manifest import File, Manifest, measure
+from shared.manifest import Source as SourceEntry
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair has done.
+
+    Attributes:
+        files: how many were written anew: shards, and those of the rejected records.
+        moved: the files that were no part of the dataset, and where they are now.
+    """
+
+    files: int
+    moved: tuple[tuple[Path, Path], ...]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be written anew: side, index into `SIDES`, and number of shards; other files."""
+
+    shards: frozenset[tuple[int, int]]
+    rejected: frozenset[str]
+
+    def files(self, dataset: Path, manifest: Manifest) -> Iterator[tuple[Path, File]]:
+        """Yield the path of each file, and what the manifest says of it."""
+        for side, number in sorted(self.shards):
+            entry = manifest.sides[SIDES[side]]
+            wanted = File(bytes=entry.bytes[number], xxh3_128=entry.xxh3_128[number])
+            yield shard_path(dataset, SIDES[side], number), wanted
+        for name in sorted(self.rejected):
+            yield dataset / REJECTED_NAME / name, manifest.rejected_files[name]
+
+
+def run(dataset: Path, names: Sequence[str] = (), console: Console | None = None) -> Repaired:
+    """Repair a dataset.
+
+    Args:
+        dataset: its directory.
+        names: of the sources, in the order in which they were split; where they were, if not given.
+        console: where to show progress; stderr by default.
+
+    Raises:
+        ContractError: there is no dataset, or its manifest is damaged or not true.
+        SourceError: the sources are not there, or not what they were; good shards are untouched.
+        TargetError: the dataset cannot be written.
+    """
+    dataset = side_root(dataset, Side.TRAIN)  # which is itself, with a name
+    if not dataset.with_name(f".{dataset.name}.partial").exists():
+        require_manifest(dataset)
+    with workshop(dataset) as staged:
+        manifest = require_manifest(dataset)
+        wanted, extras = _find(dataset, manifest)
+        if wanted.shards or wanted.rejected:
+            sources = _open_sources(dataset, manifest, names)
+            _write(sources, staged, manifest, wanted, console or Console(stderr=True))
+            _put_back(staged.dataset, dataset, manifest, wanted)
+        moved = tuple(_move_away(dataset, extra) for extra in extras)
+    return Repaired(len(wanted.shards) + len(wanted.rejected), moved)
+
+
+def _find(dataset: Path, manifest: Manifest) -> tuple[_Wanted, list[Path]]:
+    """Return what is to be written anew, and what is no part of the dataset."""
+    shards, rejected, extras = set(), set(), []
+    for damage in find_damage(dataset, manifest):
+        if damage.shard is not None:
+            side, number = damage.shard
+            shards.add((SIDES.index(side), number))
+        elif damage.rejected is not None:
+            rejected.add(damage.rejected)
+        elif damage.extra is not None:
+            extras.append(damage.extra)
+        else:
+            raise damage.error
+    return _Wanted(frozenset(shards), frozenset(rejected)), extras
+
+
+def _open_sources(dataset: Path, manifest: Manifest, names: Sequence[str]) -> list[Source]:
+    """Open the sources that a dataset was made from.
+
+    Raises:
+        SourceError: one is not there, or is not what it was.
+    """
+    entries = manifest.sources
+    if names and len(names) != len(entries):
+        raise SourceError(
+            dataset,
+            expected=f"its {len(entries):,} sources: {', '.join(entry.path for entry in entries)}",
+            found=f"{len(names):,}",
+            hint="name each, in this order",
+        )
+    opened = zip(entries, names or [entry.path for entry in entries], strict=True)
+    return [_open_again(manifest, entry, name, f"sharder repair {dataset} SOURCE…")
+            for entry, name in opened]  # fmt: skip
+
+
+def _open_again(manifest: Manifest, entry: SourceEntry, name: str, command: str) -> Source:
+    is_stream = entry.ends is None and "://" not in entry.path
+    if is_stream and name == entry.path:
+        raise SourceError(
+            name,
+            expected="a source that can be read again",
+            found="a stream",
+            hint=f"if you have what it was in a file, name that: `{command}`",
+        )
+    try:
+        (origin,) = open_drop([name])
+        encoding = Encoding(codec_name(entry.encoding))
+    except SourceError as error:
+        error.add_note(f"if it is elsewhere now, say where: `{command}`")
+        raise
+    except LookupError:
+        raise ContractError(
+            name, expected="an encoding that Python knows", found=repr(entry.encoding)
+        ) from None
+    source = open_source(
+        origin,
+        encoding,
+        Dialect(**msgspec.structs.asdict(entry.dialect)),
+        () if entry.has_header else manifest.header,
+        MAX_RECORD_BYTES,
+    )
+    origin.name = entry.path  # the reasons of rejected records name it as it was
+    # Of what was a stream, nothing is known but its records, whose checksums will tell.
+    if (entry.ends is not None and (origin.size, source.ends) != (entry.bytes, entry.ends)) or (
+        source.header != manifest.header
+    ):
+        raise SourceError(
+            name,
+            expected=f"the {entry.bytes:,} bytes that the dataset was made from",
+            found=f"{origin.size:,} bytes" if origin.size != entry.bytes else "other bytes",
+            hint=f"restore it, or say where it is now: `{command}`",
+        )
+    return source
+
+
+def _write(
+    sources: Sequence[Source],
+    staged: Staging,
+    manifest: Manifest,
+    wanted: _Wanted,
+    console: Console,
+) -> None:
+    """Split the sources again, as far as it takes, but write only what is wanted."""
+    config = SplitConfig(
+        sources=tuple(source.name for source in sources),
+        out=staged.dataset.parent,
+        rows_per_shard=manifest.rows_per_shard,
+        profile=False,
+        max_rejected=1,
+        max_record_bytes=MAX_RECORD_BYTES,
+    )
+    shelf = Shelf(
+        dataset=staged.dataset,
+        header_line=sources[0].header_line,
+        rows_per_shard=manifest.rows_per_shard,
+        wanted=wanted.shards,
+        wants_all_records=bool(wanted.rejected),
+    )
+    config = fit(config, sources)
+    standing = begin_standing(sources, staged, config, manifest.split)
+    write_shards(sources, staged, shelf, config, standing, console)
+
+
+def _put_back(written: Path, dataset: Path, manifest: Manifest, wanted: _Wanted) -> None:
+    """Move what was written to its place, if it is what the manifest says.
+
+    Raises:
+        SourceError: it is not, so the source is not what it was.
+    """
+    other = None
+    places = []
+    for (new, entry), (place, _) in zip(
+        wanted.files(written, manifest), wanted.files(dataset, manifest), strict=True
+    ):
+        if new.exists() and measure(new) == entry:
+            places.append((new, place))
+        else:
+            other = other or place
+    sync_file_system(written)
+    for new, place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        new.replace(place)
+    for directory in {place.parent for _, place in places}:
+        sync_names(directory)
+    if other is not None:
+        raise SourceError(
+            other,
+            expected="the records that it had",
+            found="other ones in the source, which has changed since",
+            hint=f"restore the source; {len(places):,} other files are repaired",
+        )
+
+
+def _move_away(dataset: Path, extra: Path) -> tuple[Path, Path]:
+    """Move a file that is no part of the dataset, and return where from and where to."""
+    place = dataset.with_name(f"{dataset.name}.extra") / extra.relative_to(dataset.parent)
+    if place.exists():
+        raise TargetError(
+            place, expected="room for what is no part of the dataset", found="a file of this name"
+        )
+    place.parent.mkdir(parents=True, exist_ok=True)
+    extra.rename(place)
+    return extra, place
