@@ -50,8 +50,9 @@ benchmark: $(VENV)/installed-test  ## measure against GNU split and the classic 
 	$(BIN)/python benchmarks/feed.py
 	$(BIN)/python benchmarks/fit.py
 
-soak: $(VENV)/installed-test  ## fifty times as many examples, and KILLS=50 kills at random moments
-	$(BIN)/python -m pytest --hypothesis-profile=soak tests/test_sharder_records.py
+soak: $(VENV)/installed-test  ## KILLS=50 kills at random moments, FUZZ_SECONDS=30 for each parser
+	$(BIN)/python -m pytest --hypothesis-profile=soak tests/test_sharder_records.py tests/test_parsers.py
+	$(BIN)/python -m pytest -s tests/soak_parsers.py
 	$(BIN)/python -m pytest -n 0 -s tests/soak_sharder_resume.py tests/soak_trainer_resume.py
 
 clean:  ## remove all that the targets make

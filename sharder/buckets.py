@@ -94,6 +94,13 @@ class Buckets:
         return cls(part_bytes, array("q", bytes(8 << bits)))
 
     @property
+    def is_sound(self) -> bool:
+        """Whether a run can have come to this; what is read from a file may be anybody's."""
+        n_buckets = len(self.sizes)
+        is_power = 1 <= n_buckets <= 1 << _MAX_BITS and n_buckets.bit_count() == 1
+        return is_power and min(self.sizes) >= 0 and 1 <= self.part_bytes <= _MAX_PART_BYTES
+
+    @property
     def bits(self) -> int:
         """How many of a key's first bits say the bucket."""
         return len(self.sizes).bit_length() - 1
@@ -125,7 +132,7 @@ class Buckets:
         if not directory.is_dir():
             return "there is no directory of buckets"
         for path in directory.iterdir():
-            if int(path.name) not in needed:
+            if not path.name.isdecimal() or int(path.name) not in needed:
                 path.unlink()
         for bucket in needed:
             path = bucket_path(directory, bucket)

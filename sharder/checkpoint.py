@@ -19,21 +19,25 @@ from sharder.align import Alignment
 from sharder.assign import SIDES
 from sharder.buckets import Buckets
 from sharder.config import SplitConfig
-from sharder.ledger import Ledger
+from sharder.ledger import REASONS_NAME, RECORDS_NAME, Ledger
 from sharder.number import Numbering
 from sharder.shards import ShardTable
 from sharder.source import Source
 from sharder.strata import Strata
-from shared.durable import publish, sync_file_system
+from shared.durable import create, publish, sync_file_system
 from shared.errors import TargetError
 from shared.layout import shard_dir, shard_name, shard_number
 from shared.manifest import Split, spell_path
+from shared.reading import read_plain
 from shared.snapshot import pack, unpack
 
 FORMAT = 2
 
 # Options that change neither the bytes nor the profile.
 _FREE = {"sources", "out", "name", "workers", "overwrite", "restart"}
+
+# No run has so many records left over.
+_MAX_BYTES = 4 << 30
 
 
 class SourceState(msgspec.Struct, frozen=True):
@@ -110,6 +114,23 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     buckets: Buckets | None
     gathered: int
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether a run of this version can have written it; the file may be anybody's."""
+        shards, files = self.shards, self.ledger.file_bytes
+        counts = [len(sizes) for sizes in shards.sizes]
+        return (
+            self.job.format == FORMAT
+            and self.rounds >= 0
+            and counts == [side.shards for side in self.numbering.sides]
+            and [16 * n for n in counts] == [len(some) for some in shards.checksums]
+            and len(counts) == len(SIDES)
+            and files.keys() <= {REASONS_NAME, RECORDS_NAME}
+            and min(files.values(), default=0) >= 0
+            and self.gathered >= 0
+            and (self.buckets is None or self.buckets.is_sound)
+        )
+
 
 def describe_job(config: SplitConfig, sources: Sequence[Source]) -> Job | None:
     """Return what a run is asked to do; None if it cannot be gone on with.
@@ -136,23 +157,21 @@ def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
     data = pack(checkpoint)
     sync_file_system(file.parent)
     temporary = file.with_name(f"{file.name}.tmp")
-    temporary.write_bytes(xxhash.xxh3_128_digest(data) + data)
+    with create(temporary) as written:
+        written.write(xxhash.xxh3_128_digest(data) + data)
     publish(temporary, file)
 
 
 def load_checkpoint(file: Path) -> Checkpoint | None:
     """Read a checkpoint; None if there is none, or none that is whole and of this version."""
     try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        return None
-    if xxhash.xxh3_128_digest(data[16:]) != data[:16]:
-        return None
-    try:
+        data = read_plain(file, at_most=_MAX_BYTES)
+        if xxhash.xxh3_128_digest(data[16:]) != data[:16]:
+            return None
         checkpoint = unpack(data[16:], Checkpoint)
-    except msgspec.MsgspecError:
+    except (OSError, msgspec.DecodeError):
         return None
-    return checkpoint if checkpoint.job.format == FORMAT else None
+    return checkpoint if checkpoint.is_sound else None
 
 
 def rewind(dataset: Path, checkpoint: Checkpoint) -> str:
@@ -166,7 +185,7 @@ def rewind(dataset: Path, checkpoint: Checkpoint) -> str:
                 number = shard_number(entry.name)
                 if number is None or number >= len(sizes):
                     Path(entry).unlink()
-                else:
+                elif entry.is_file(follow_symlinks=False):
                     found[number] = entry.stat().st_size
         for number, size in enumerate(sizes):
             if found.get(number) != size:

@@ -260,6 +260,10 @@ def main() -> None:
     except ShardfitError as error:
         click.echo("; ".join((f"sharder: error: {error}", *_notes(error))), err=True)
         sys.exit(1)
+    except MemoryError as error:
+        found = "there is not enough memory; lower --workers or --block-bytes"
+        click.echo("; ".join((f"sharder: error: {found}", *_notes(error))), err=True)
+        sys.exit(1)
     except BrokenPipeError:
         # Who read stdout has had enough; Python must not complain about it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

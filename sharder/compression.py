@@ -16,6 +16,9 @@ HEAD_BYTES = 16
 
 _READ_BYTES = 1 << 16
 
+# What unpacking may take, as with zstd's default; the most that `xz -9` needs is 65 MiB.
+_XZ_BYTES = 128 << 20
+
 
 class Compression(StrEnum):
     """A format that a source is packed in."""
@@ -80,12 +83,14 @@ def intact(name: str, compression: Compression | None, raw: io.RawIOBase) -> Ite
     except (OSError, EOFError, ValueError, lzma.LZMAError) as error:  # some of Arrow's are values
         if compression is None:
             raise
+        hint = f"the file is damaged or cut short: get it again, and test it with {compression} -t"
+        if "emory" in str(error):
+            hint = f"unpack it on the way: {compression} -dc {name} | sharder split - …"
         raise SourceError(
             f"{name}: near byte {raw.tell():,}",
             expected=f"{compression} data that is whole",
             found=str(error) or type(error).__name__,
-            hint="the file is damaged or cut short: get it again, and test it with "
-            f"{compression} -t",
+            hint=hint,
         ) from None
 
 
@@ -113,7 +118,7 @@ class _XzReader(io.RawIOBase):
                 self._packed = self._packed.lstrip(b"\0")  # allowed between two members
                 if not self._packed:
                     continue
-                self._member = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+                self._member = lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_BYTES)
             data = self._member.decompress(self._packed, len(buffer))
             self._packed = b""
             if self._member.eof:

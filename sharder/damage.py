@@ -21,6 +21,7 @@ from sharder.scan import scan
 from shared.errors import ContractError, SourceError
 from shared.layout import REJECTED_NAME, Side, shard_dir, shard_number, shard_path
 from shared.manifest import File, Manifest, measure
+from shared.reading import read_plain
 
 _BATCH = 1000
 
@@ -116,7 +117,7 @@ class _ShardCheck:
         wanted = File(bytes=entry.bytes[number], xxh3_128=entry.xxh3_128[number])
         found = expected = ""
         try:
-            data = path.read_bytes()
+            data = read_plain(path, at_most=self._most_bytes)
         except OSError as failure:
             found = failure.strerror or str(failure)
         else:
@@ -142,6 +143,11 @@ class _ShardCheck:
         if own.bytes != wanted.bytes:
             return f"{wanted.bytes:,} bytes", f"{own.bytes:,}"
         return f"checksum {wanted.xxh3_128}", f"{own.xxh3_128}: the file was changed"
+
+    @cached_property
+    def _most_bytes(self) -> int:
+        """The size of the largest shard: what is larger is none of them."""
+        return max(max(side.bytes, default=0) for side in self.manifest.sides.values())
 
     @cached_property
     def _paths(self) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from sharder.dialect import PLAIN, Dialect, write_plain
 from sharder.encoding import Encoding
 from shared.errors import SourceError
+from shared.schema import MAX_COLUMNS
 
 # How many names an error shows.
 _SHOWN = 10
@@ -46,6 +47,13 @@ def decode_header(name: str, line: bytes, encoding: Encoding, dialect: Dialect) 
         ) from None
     except csv.Error as error:
         raise SourceError(where, expected="names of columns", found=str(error)) from None
+    if len(header) > MAX_COLUMNS:
+        raise SourceError(
+            where,
+            expected=f"at most {MAX_COLUMNS:,} columns",
+            found=f"{len(header):,}",
+            hint="is it a table with a header, and is --delimiter what is between its fields?",
+        )
     if "\0" in text:
         raise SourceError(
             where,

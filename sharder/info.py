@@ -16,6 +16,7 @@ from sharder.progress import say
 from sharder.report import LABELS, ledger_line
 from shared.layout import Side
 from shared.manifest import Manifest, Split
+from shared.printable import printable
 from shared.schema import Column
 from shared.sketch import Limits
 
@@ -86,7 +87,7 @@ def print_mixing(mixings: Sequence[Mixing]) -> None:
         if mixing.between is not None:
             share = f"{mixing.between:.4%}"
             ratio = f"{mixing.between / mixing.expected:.2f}" if mixing.expected else "-"
-        table.add_row(Text(mixing.column), share, f"{mixing.expected:.4%}", ratio)
+        table.add_row(Text(printable(mixing.column)), share, f"{mixing.expected:.4%}", ratio)
     _stdout().print(table)
 
 
@@ -97,7 +98,7 @@ def print_shares(column: str, counts: dict[Side, dict[str, int]]) -> None:
     for of in counts.values():
         totals.update(of)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(Text(column), style="bold", no_wrap=True)
+    table.add_column(Text(printable(column)), style="bold", no_wrap=True)
     for side in counts:
         table.add_column(LABELS[side], justify="right", no_wrap=True)
         table.add_column("", justify="right", no_wrap=True)
@@ -126,7 +127,7 @@ def _parts(split: Split) -> str:
 
 
 def _row(column: Column, records: int) -> list[Text]:
-    name = Text(column.name or "(no name)", style="" if column.name else "dim")
+    name = Text(printable(column.name) or "(no name)", style="" if column.name else "dim")
     missing = f"{column.missing / records:.2%}" if column.missing else "-"
     distinct = f"{'' if column.distinct_exact else '~'}{column.distinct:,}"
     deviation = None if column.variance is None else column.variance**0.5
@@ -151,7 +152,7 @@ def _cell(value: float | str | None) -> Text:
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 

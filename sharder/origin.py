@@ -236,4 +236,4 @@ def readable(name: str) -> Iterator[None]:
         raise SourceError(name, expected="a package that reads it", found=str(error)) from None
     except Exception as error:
         found = f"{type(error).__name__}: {error}"
-        raise SourceError(name, expected="a readable file", found=found) from error
+        raise UnreadableError(name, expected="a readable file", found=found) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import msgspec
 import pyarrow as pa
 
 from sharder.inspect import Records, cut
@@ -28,10 +29,15 @@ def begin_profile(header: Sequence[str]) -> Profile:
     return Profile.begin(header)
 
 
-def restore_profile(data: bytes) -> Profile:
-    """Return a profile that was packed, and make Arrow ready."""
+def restore_profile(data: bytes, header: Sequence[str]) -> Profile | None:
+    """Return a profile that was packed, and make Arrow ready; None if it is none of this table."""
     _prepare_arrow()
-    return unpack(data, Profile)
+    try:
+        profile = unpack(data, Profile)
+    except msgspec.DecodeError:
+        return None
+    names = [column.name for column in profile.column_profiles]
+    return profile if names == list(header) else None
 
 
 def _prepare_arrow() -> None:

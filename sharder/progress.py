@@ -21,12 +21,14 @@ from rich.progress import (
 
 from sharder.reading import READ, Key
 from sharder.source import Source
+from shared.printable import printable
 
 _LINE_EVERY_S = 5.0
 
 
 def say(console: Console, text: str, style: str = "") -> None:
     """Print a line as it is: a path may look like markup, and is not to be wrapped."""
+    text = printable(text)
     console.print(text, style=style, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 

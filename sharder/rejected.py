@@ -24,11 +24,13 @@ def read_rejected(dataset: Path) -> Iterator[Rejected]:
             (directory / REASONS_NAME).open(newline="", encoding="utf-8") as reasons,
             (directory / RECORDS_NAME).open("rb") as records,
         ):
+            left = (directory / RECORDS_NAME).stat().st_size
             for row in csv.DictReader(reasons):
                 size = int(row["bytes"])
-                data = records.read(size)
-                if len(data) != size:
+                if not 0 <= size <= left:
                     raise ValueError(f"the end of {RECORDS_NAME} within a record")
+                left -= size
+                data = records.read(size)
                 yield Rejected(
                     *(row["source"], int(row["record"]), int(row["line"]), int(row["offset"])),
                     *(row["reason"], data),

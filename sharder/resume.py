@@ -97,14 +97,16 @@ def begin_run(
         reason = job.check(earlier.job) or rewind(staged.dataset, earlier)
         if not reason and earlier.buckets is not None:
             reason = earlier.buckets.rewind(staged.buckets, earlier.gathered)
-        if not reason:
+        standing = None if reason else _restore(earlier, earlier.job, sources[0].header)
+        if standing:
             for source, then in zip(sources, earlier.job.sources, strict=True):
                 source.origin.name = then.name  # in all that is written, it has one name
             done = earlier.read_bytes / sum(source.origin.size or 0 for source in sources)
             if earlier.buckets is not None:  # two passes
                 done = (done + earlier.gathered / max(len(earlier.buckets.parts()), 1)) / 2
             say(console, f"going on at {done:.0%}, where an earlier run has stopped")
-            return _restore(earlier, earlier.job)
+            return standing
+        reason = reason or "its checkpoint has the profile of another table"
     if staged.begin() and not config.restart:
         say(console, f"an unfinished run is not gone on with: {reason}")
     return begin_standing(sources, staged, config, config.split, job)
@@ -162,12 +164,15 @@ def _begin_buckets(sources: Sequence[Source], staged: Staging, config: SplitConf
     return Buckets.begin(total, config.block_bytes)
 
 
-def _restore(earlier: Checkpoint, job: Job) -> Standing:
+def _restore(earlier: Checkpoint, job: Job, header: Sequence[str]) -> Standing | None:
+    """Return where a checkpoint stands; None if its profile is none of a table of this header."""
     profile = None
     if earlier.profile is not None:
         from sharder.profile import restore_profile
 
-        profile = restore_profile(earlier.profile)
+        profile = restore_profile(earlier.profile, header)
+        if profile is None:
+            return None
     return Standing(
         job=job,
         split=earlier.split,

@@ -24,10 +24,10 @@ from sharder.rule import COLUMN_OPTIONS
 from sharder.shuffle import ROUND_PARTS
 from sharder.source import Source, open_sources
 from sharder.target import check_room, staging
-from sharder.write import Shelf
+from sharder.write import Shelf, too_many_shards
 from shared.errors import ConfigError, SourceError
 from shared.layout import Side
-from shared.manifest import Dialect, Drop, Manifest, save_manifest, spell_path
+from shared.manifest import MAX_SHARDS, Dialect, Drop, Manifest, save_manifest, spell_path
 from shared.manifest import Source as SourceEntry
 
 
@@ -126,6 +126,8 @@ def _check_room(sources: tuple[Source, ...], config: SplitConfig, *, written_byt
         round_bytes = ROUND_PARTS * Buckets.begin(data_bytes, config.block_bytes).part_bytes
         needed += min(data_bytes, round_bytes) + shards * config.rows_per_shard * ENTRY_BYTES
     check_room(config.out, bytes_=needed, files=shards)
+    if shards > len(SIDES) * MAX_SHARDS:  # no need to read it all to find that out
+        raise too_many_shards(shards)
 
 
 def _describe(sources: tuple[Source, ...], config: SplitConfig, standing: Standing) -> Manifest:

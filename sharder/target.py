@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.durable import sync_file_system, sync_names
+from shared.durable import refuse_link, sync_file_system, sync_names
 from shared.errors import ShardfitError, TargetError, UnreadableError
 from shared.layout import (
     MANIFEST_NAME,
@@ -66,10 +66,22 @@ class Staging:
         """Empty the directory. The checkpoint goes first: without it, all else is debris."""
         self.checkpoint.unlink(missing_ok=True)
         for entry in self._entries():
-            if entry.is_dir():
+            if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
+
+    def refuse_links(self) -> None:
+        """Refuse what no run has made: through a link, files elsewhere would be written or removed.
+
+        Raises:
+            TargetError: there is a link.
+        """
+        for path in self._entries():
+            refuse_link(path)
+            if path.name != _RETIRED_NAME and path.is_dir():  # an old dataset may be a link
+                for inner in (*path.iterdir(), *(path / REJECTED_NAME).glob("*")):
+                    refuse_link(inner)
 
     def _entries(self) -> list[Path]:
         return [entry for entry in self._partial.iterdir() if entry.name != LOCK_NAME]
@@ -86,8 +98,10 @@ class Staging:
             new, place = side_root(self.dataset, side), side_root(self._target, side)
             if not new.exists() and place.exists():
                 place.replace(new)
-        for old in retired.iterdir():
-            old.replace(self._target.with_name(old.name))
+        for side in Side:
+            place = side_root(self._target, side)
+            if os.path.lexists(retired / place.name):
+                (retired / place.name).replace(place)
         retired.rmdir()
 
     def keeps(self, error: BaseException) -> bool:
@@ -131,10 +145,12 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
     """
     partial = _hidden(dataset)
     missing = [parent for parent in partial.parents if not parent.exists()]
+    refuse_link(partial)
     try:
         # The lock removes the directory where nothing is left in it.
         with _errors_named(partial), hold(partial):
             staged = Staging(partial, dataset)
+            staged.refuse_links()
             staged.restore()
             for side in Side:
                 _check_replaceable(side_root(dataset, side), overwrite=overwrite)
@@ -218,8 +234,8 @@ def check_room(out: Path, *, bytes_: int, files: int) -> None:
     if free_bytes < needed:
         raise TargetError(
             place,
-            expected=f"{needed / 1e9:,.2f} GB free for the shards",
-            found=f"{free_bytes / 1e9:,.2f} GB",
+            expected=f"{_spell(needed)} free for the shards",
+            found=_spell(free_bytes),
             hint="free some room, or give another --out",
         )
     # Some file systems make inodes as they need them, and say that they have none.
@@ -232,6 +248,10 @@ def check_room(out: Path, *, bytes_: int, files: int) -> None:
         )
 
 
+def _spell(size: int) -> str:
+    return f"{size / 1e9:,.2f} GB" if size >= 1e8 else f"{size / 1e6:,.2f} MB"
+
+
 @contextlib.contextmanager
 def _errors_named(where: Path) -> Iterator[None]:
     try:
@@ -241,6 +261,8 @@ def _errors_named(where: Path) -> Iterator[None]:
         hint = ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "free some room, then run the same command again"
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            hint = "allow more with `ulimit -n`, then run the same command again"
         raise TargetError(
             place, expected="to write here", found=error.strerror or str(error), hint=hint
         ) from error

@@ -13,7 +13,9 @@ from sharder.assign import SIDES, Block
 from sharder.inspect import cut
 from sharder.number import Numbering
 from sharder.target import check_room
+from shared.errors import ConfigError
 from shared.layout import shard_path
+from shared.manifest import MAX_SHARDS
 
 # Room for as many blocks as this is left free.
 _SPARE = 4
@@ -111,9 +113,21 @@ def write_left_over(numbering: Numbering, shelf: Shelf) -> list[Shard]:
     ]
 
 
+def too_many_shards(number: int) -> ConfigError:
+    """Return the error for more shards than a manifest can list."""
+    return ConfigError(
+        "--rows-per-shard",
+        expected=f"at most {MAX_SHARDS:,} shards a side",
+        found=f"{number:,} or more",
+        hint="raise it",
+    )
+
+
 def _write_shard(
     dataset: Path, side: int, number: int, parts: Sequence[bytes | memoryview]
 ) -> Shard:
+    if number >= MAX_SHARDS:
+        raise too_many_shards(number + 1)
     digest = xxhash.xxh3_128()
     # Not joined first: with long records a shard may be far larger than a block. And a file that is
     # there already would be another run's: never write over it.

@@ -5,6 +5,37 @@ from __future__ import annotations
 import ctypes
 import os
 from pathlib import Path
+from typing import BinaryIO
+
+from shared.errors import TargetError
+
+
+def create(temporary: Path) -> BinaryIO:
+    """Begin a file anew, in place of whatever has its name.
+
+    A file that is opened in place may be a link that somebody else has laid, and its target would
+    be overwritten.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    temporary.unlink(missing_ok=True)
+    return temporary.open("xb")
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse a link in the place of a file or directory of ours: it may lead anywhere.
+
+    Raises:
+        TargetError: it is one.
+    """
+    if path.is_symlink():
+        raise TargetError(
+            path,
+            expected="a file or directory of an earlier run, or none",
+            found=f"a link to {path.readlink()}",
+            hint="nothing was written; see who made it, then remove it",
+        )
 
 
 def publish(temporary: Path, path: Path) -> None:

@@ -15,6 +15,8 @@ A bug is anything else, and keeps its traceback.
 
 from __future__ import annotations
 
+from shared.printable import printable
+
 
 class ShardfitError(Exception):
     """An expected failure: says where, what was expected, what was found, and what to do."""
@@ -35,9 +37,8 @@ class ShardfitError(Exception):
             for part in (expected and f"expected {expected}", found and f"found {found}")
             if part
         )
-        super().__init__(
-            "; ".join(part for part in (f"{where}: {facts}" if facts else str(where), hint) if part)
-        )
+        message = f"{where}: {facts}" if facts else str(where)
+        super().__init__(printable("; ".join(part for part in (message, hint) if part)))
         self.where, self.expected, self.found, self.hint = where, expected, found, hint
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from shared.errors import TargetError
+from shared.errors import ContractError, TargetError
+from shared.reading import decode_json, read_plain
 
 LOCK_NAME = ".lock"
 
@@ -91,7 +92,7 @@ def _is_named(path: Path, handle: int) -> bool:
 
 def _holder_of(path: Path) -> str:
     try:
-        holder = msgspec.json.decode(path.read_bytes(), type=_Holder)
-    except (OSError, msgspec.DecodeError):  # it has not signed yet
+        holder = decode_json(read_plain(path, at_most=4096), _Holder, path, expected="who holds it")
+    except (OSError, ContractError):  # it has not signed yet
         return "one that has just begun"
     return f"process {holder.pid}, which has held it since {holder.since}"

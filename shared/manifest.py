@@ -10,19 +10,20 @@ from typing import Annotated, Literal
 import msgspec
 import xxhash
 
-from shared.durable import publish
+from shared.durable import create, publish
 from shared.errors import ContractError
 from shared.layout import MANIFEST_NAME, Side
-from shared.schema import Column
+from shared.reading import decode_json, open_plain, read_plain
+from shared.schema import Column, Count
 
 FORMAT = 1
 
-# A hundred million shards would be about this; anything above is not a manifest.
-MAX_MANIFEST_BYTES = 4 << 30
+# Of a side. A shard takes some 55 bytes of the manifest.
+MAX_SHARDS = 2_500_000
+# In memory it may take ten times as much, if it holds nothing but short texts.
+MAX_MANIFEST_BYTES = 512 << 20
 
 _BUFFER_BYTES = 1 << 20
-
-Count = Annotated[int, msgspec.Meta(ge=0)]
 
 # Second line of the file: the checksum of all its other lines. `sed 2d manifest.json | xxh128sum`
 # prints the same one.
@@ -190,7 +191,7 @@ def measure(path: Path) -> File:
         OSError: it cannot be read.
     """
     digest, size = xxhash.xxh3_128(), 0
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         while data := file.read(_BUFFER_BYTES):
             digest.update(data)
             size += len(data)
@@ -207,7 +208,7 @@ def save_manifest(manifest: Manifest, dataset: Path) -> None:
     opening, text = b"{\n", msgspec.json.format(msgspec.json.encode(manifest), indent=1)[2:] + b"\n"
     checksum = _CHECKSUM_LINE.format(_checksum(opening, text)).encode()
     temporary = dataset / f".{MANIFEST_NAME}.tmp"
-    with temporary.open("wb") as file:
+    with create(temporary) as file:
         file.writelines((opening, checksum, text))
     publish(temporary, dataset / MANIFEST_NAME)
 
@@ -236,16 +237,12 @@ def read_manifest(dataset: Path) -> tuple[Manifest, ContractError | None] | None
     """
     path = dataset / MANIFEST_NAME
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ContractError(path, expected="a manifest", found="more than 4 GiB", hint=_AGAIN)
-        data = path.read_bytes()
-        manifest = msgspec.json.decode(data, type=Manifest)
+        data = read_plain(path, at_most=MAX_MANIFEST_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise ContractError(path, found=error.strerror or str(error)) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ContractError(path, expected="a manifest", found=str(error), hint=_AGAIN) from None
+    manifest = decode_json(data, Manifest, path, expected="a manifest", hint=_AGAIN)
     if fault := _fault(manifest):
         raise ContractError(path, found=fault, hint=_AGAIN)
     match = _CHECKSUM.match(data)
@@ -272,7 +269,7 @@ def _fault(manifest: Manifest) -> str:
         return "a profile of other columns than the header's"
     if Side.TRAIN not in manifest.sides:
         return "no training side"
-    if any(Path(name).name != name for name in manifest.rejected_files):
+    if any(Path(name).name != name or name in ("", "..") for name in manifest.rejected_files):
         return "rejected records outside of their directory"
     for side, shards in manifest.sides.items():
         count = -(-shards.records // manifest.rows_per_shard)
@@ -280,7 +277,13 @@ def _fault(manifest: Manifest) -> str:
             return (
                 f"{shards.records} {side} records, which make {count} shards, not the number listed"
             )
+        # A field and a line end each. Who believes in more would make room for them.
+        if 2 * shards.records > sum(shards.bytes) + count:
+            return f"{shards.records} {side} records in {sum(shards.bytes)} bytes"
     kept = sum(shards.records for shards in manifest.sides.values())
     if kept + manifest.rejected != manifest.records:
         return f"{manifest.records} records, but {kept} in shards and {manifest.rejected} rejected"
+    for column in manifest.columns or ():
+        if fault := column.fault(kept):
+            return f"of column {column.name!r}, {fault}"
     return ""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+# A profile of more would take more than a gigabyte of memory, and minutes for a block.
+MAX_COLUMNS = 1 << 16
 
 # Of the least and the greatest text no more is kept: a field may have megabytes.
 MAX_EXTREME_CHARACTERS = 256
@@ -29,7 +36,7 @@ class TopValue(msgspec.Struct, frozen=True, array_like=True):
     """A value, as the source spells it, and how many records have it."""
 
     value: str
-    count: int
+    count: Count
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,18 +62,41 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     type: ColumnType
-    missing: int
+    missing: Count
     missing_markers: tuple[str, ...] = ()
     minimum: int | float | str | None = None
     maximum: int | float | str | None = None
     mean: float | None = None
     variance: float | None = None
-    distinct: int = 0
+    distinct: Count = 0
     distinct_exact: bool = True
     top: tuple[TopValue, ...] = ()
     top_exact: bool = True
+
+    def fault(self, records: int) -> str:
+        """Return what cannot be of a column of so many records, or an empty text."""
+        present = records - self.missing
+        numeric = self.type in (ColumnType.INTEGER, ColumnType.NUMBER)
+        if present < self.distinct or bool(present) != bool(self.distinct):
+            return f"{self.distinct} different values in {present} records"
+        if not numeric and (self.mean, self.variance) != (None, None):
+            return f"a mean or a variance of {self.type} values"
+        if numeric and not all(_is_number(top.value) for top in self.top):
+            return f"{self.type} values that are none"
+        if self.variance is not None and self.variance < 0:
+            return f"a variance of {self.variance}"
+        if self.top_exact and not all(top.count for top in self.top):
+            return "a value that no record has"
+        return ""
 
     @property
     def top_is_complete(self) -> bool:
         """Whether `top` lists every value of the column."""
         return self.distinct_exact and self.top_exact and len(self.top) == self.distinct
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False

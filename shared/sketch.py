@@ -24,6 +24,11 @@ MAX_SKETCH_SIZE = 4096
 MAX_TOP_BYTES = 256
 
 
+MAX_LG_FREQUENT = 12
+# Where a sketch that was dumped says how large its table may be, and is.
+_LG_SIZES = slice(3, 5)
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much one column may keep, so that all columns of a table together stay in bounds.
@@ -52,7 +57,7 @@ class Limits:
             values=min(10_000, share // 16),
             text_bytes=min(1 << 20, share),
             hashes=min(MAX_SKETCH_SIZE, share // 8),
-            lg_frequent=max(5, min(12, 17 - max(n_columns, 1).bit_length())),
+            lg_frequent=max(5, min(MAX_LG_FREQUENT, 17 - max(n_columns, 1).bit_length())),
         )
 
     @property
@@ -125,7 +130,14 @@ class Frequent:
 
     @classmethod
     def load(cls, dumped: bytes) -> Frequent:
-        """Return what was dumped."""
+        """Return what was dumped.
+
+        Raises:
+            ValueError: none of our sketches was.
+        """
+        # It would make a table of the size that stands there.
+        if max(dumped[_LG_SIZES], default=0) > MAX_LG_FREQUENT:
+            raise ValueError("the table of a larger sketch")
         loaded = cls.__new__(cls)
         loaded._sketch = datasketches.frequent_strings_sketch.deserialize(dumped)
         return loaded

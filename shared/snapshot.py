@@ -26,9 +26,15 @@ def unpack(data: bytes, type_: type[T]) -> T:
     """Return the state that was packed.
 
     Raises:
-        msgspec.ValidationError: it is not of this type.
+        msgspec.DecodeError: it is not of this type.
     """
-    return msgspec.msgpack.decode(data, type=type_, dec_hook=_load)
+    try:
+        return msgspec.msgpack.decode(data, type=type_, dec_hook=_load)
+    except msgspec.DecodeError:
+        raise
+    # What libraries say of bytes that are not theirs may be anything.
+    except Exception as error:
+        raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from error
 
 
 def _dump(value: Any) -> object:

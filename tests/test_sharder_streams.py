@@ -234,6 +234,6 @@ def test_a_stream_stops_before_the_disk_is_full(
 
     source = write(tmp_path, gzip.compress(TEXT))
     monkeypatch.setattr(os, "statvfs", shrinking)
-    with pytest.raises(TargetError, match="GB free for the shards, found"):
+    with pytest.raises(TargetError, match=" free for the shards, found"):
         split(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()

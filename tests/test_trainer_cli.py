@@ -236,8 +236,12 @@ def own(home: Path) -> Path:
 
 
 def test_a_model_of_ones_own_is_trained_and_evaluated(own: Path) -> None:
+    # Code is run only for whoever asks for it.
+    refused = failure("evaluate", "runs/own", "data/log", cwd=own)
+    assert "found no class 'Twice'; if you trust the code of the model's layers" in refused
     evaluate = ("evaluate", "runs/own", "data/log", "--side", "train", "--json")
-    assert json.loads(trainer(*evaluate, cwd=own).stdout)["records"] == 3000
+    found = trainer(*evaluate, "--model", "own:build", cwd=own).stdout
+    assert json.loads(found)["records"] == 3000
 
 
 def test_classes_are_predicted_by_their_names(home: Path) -> None:

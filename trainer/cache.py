@@ -12,6 +12,8 @@ are mapped, not read: records are gathered from the system's file cache, which a
 
 from __future__ import annotations
 
+import io
+import math
 import mmap
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +26,8 @@ import xxhash
 from shared import values
 from shared.errors import ContractError
 from shared.layout import Side
+from shared.manifest import MAX_SHARDS
+from shared.reading import decode_json, open_plain, read_plain
 from trainer import encode, features, read, scaling, timestamps, tokens
 from trainer.batches import Rows
 from trainer.encode import Batch, Float32
@@ -41,6 +45,10 @@ CONTENTS_NAME = "cache.json"
 # each block that is used again; a block is what Linux maps where one record is touched.
 _MAPPED_BYTES = 256 << 20
 _BLOCK_BYTES = 64 << 10
+
+
+# A checksum for each shard.
+_MAX_CONTENTS_BYTES = 64 * MAX_SHARDS
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,8 +122,8 @@ class Cache:
         self._ends = np.cumsum(counts)
         self._checksums = _load_contents(path, shards, int(counts.sum())).xxh3_128
         x_shape, y_shape = array_shapes(int(counts.sum()), spec)
-        self._x_map, self._x = _map(path / X_NAME, x_shape)
-        self._y_map, self._y = _map(path / Y_NAME, y_shape)
+        self._x_map, self._x = map_array(path / X_NAME, x_shape)
+        self._y_map, self._y = map_array(path / Y_NAME, y_shape)
         # Shards whose checksum was not yet proved in this run.
         self._unproved = np.ones(len(shards), np.bool_)
         self._row_bytes = self._x.nbytes // max(len(self._x), 1)
@@ -168,36 +176,58 @@ def checksum(x: Float32, y: Float32) -> str:
     return hashed.hexdigest()
 
 
+def read_contents(path: Path) -> Contents:
+    """Return what the cache in a directory says that it holds.
+
+    Raises:
+        OSError: its file cannot be read.
+        ContractError: it is none of a cache.
+    """
+    file = path / CONTENTS_NAME
+    data = read_plain(file, at_most=_MAX_CONTENTS_BYTES)
+    return decode_json(data, Contents, file, expected="what a cache holds")
+
+
 def _load_contents(path: Path, shards: Sequence[Shard], records: int) -> Contents:
     file = path / CONTENTS_NAME
     try:
-        contents = msgspec.json.decode(file.read_bytes(), type=Contents)
+        contents = read_contents(path)
     except OSError as error:
         raise ContractError(file, found=error.strerror or str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ContractError(file, expected="what a cache holds", found=str(error)) from None
     wanted = (FORMAT, records, len(shards))
     if (contents.format, contents.records, len(contents.xxh3_128)) != wanted:
         raise ContractError(file, expected=f"{records:,} records", found="another cache's contents")
     return contents
 
 
-def _map(file: Path, shape: tuple[int, ...]) -> tuple[mmap.mmap, Float32]:
-    """Map the array in a `.npy` file."""
+def array_header(shape: tuple[int, ...]) -> bytes:
+    """Return what a `.npy` file of float32 begins with."""
+    header = io.BytesIO()
+    form = {"shape": shape, "fortran_order": False, "descr": np.dtype(np.float32).str}
+    np.lib.format.write_array_header_1_0(header, form)
+    return header.getvalue()
+
+
+def map_array(file: Path, shape: tuple[int, ...]) -> tuple[mmap.mmap, Float32]:
+    """Map the array in a `.npy` file.
+
+    Its header is compared, not parsed: what another one says might be anything.
+
+    Raises:
+        ContractError: it is none of float32 and of this shape.
+    """
+    header = array_header(shape)
     try:
-        with file.open("rb") as source:
-            np.lib.format.read_magic(source)
-            found = np.lib.format.read_array_header_1_0(source)
-            offset = source.tell()
+        with open_plain(file) as source:
             mapped = mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise ContractError(file, expected="an array of a cache", found=str(error)) from None
-    size = offset + 4 * int(np.prod(shape))
-    if found != (shape, False, np.dtype(np.float32)) or len(mapped) != size:
+    size = len(header) + 4 * math.prod(shape)
+    if len(mapped) != size or mapped[: len(header)] != header:
         raise ContractError(
             file,
             expected=f"{size:,} bytes, float32 of shape {shape}",
-            found=f"{len(mapped):,} bytes, {found[2]} of shape {found[0]}",
+            found=f"{len(mapped):,} bytes" + " of another array" * (len(mapped) == size),
         )
-    array: npt.NDArray[np.float32] = np.frombuffer(mapped, np.float32, offset=offset)
+    array: npt.NDArray[np.float32] = np.frombuffer(mapped, np.float32, offset=len(header))
     return mapped, array.reshape(shape)

@@ -10,6 +10,7 @@ the XXH3-128 of all that. Reading it runs no code.
 from __future__ import annotations
 
 import math
+import mmap
 import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -22,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from shared.durable import publish
+from shared.durable import create, publish
 from shared.errors import ContractError, TargetError
+from shared.reading import open_plain
 from trainer.origin import Origin
 from trainer.progress import Progress
 
@@ -154,7 +156,7 @@ class Checkpoints:
         for path in reversed(self._list()):
             try:
                 found = _read(path)
-            except (OSError, ValueError, msgspec.MsgspecError) as error:
+            except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:
                 fault = str(error)
                 damaged.append(path)
                 continue
@@ -187,7 +189,7 @@ class Checkpoints:
 def _write(path: Path, head: _Head, *arrays: Iterable[Array]) -> None:
     encoded = msgspec.msgpack.encode(head)
     digest = xxhash.xxh3_128()
-    with path.open("wb") as file:
+    with create(path) as file:
 
         def write(data: bytes | memoryview) -> None:
             digest.update(data)
@@ -206,16 +208,22 @@ def _read(path: Path) -> Checkpoint:
 
     Raises:
         OSError: it cannot be read.
-        ValueError, msgspec.MsgspecError: it is damaged, or none of this version.
+        ValueError, RecursionError, msgspec.MsgspecError: it is damaged, or none of this version.
     """
-    data = memoryview(path.read_bytes())
+    with open_plain(path) as file:
+        # Mapped, not read: what does not fit this model takes no memory, whatever it says.
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     body = data[:-_DIGEST_BYTES]
     if xxhash.xxh3_128_digest(body) != data[-_DIGEST_BYTES:]:
         raise ValueError("its checksum is another")
+    if len(body) < _LENGTH.size:
+        raise ValueError("it ends too early")
     start = _LENGTH.size + _LENGTH.unpack_from(body)[0]
     head = msgspec.msgpack.decode(body[_LENGTH.size : start], type=_Head)
     if head.format != FORMAT:
         raise ValueError(f"format {head.format}, where this version reads format {FORMAT}")
+    if not head.progress.is_sound:
+        raise ValueError("it tells of a position that no run comes to")
     arrays = []
     for form in (*head.variables, *head.best):
         stop = start + form.bytes

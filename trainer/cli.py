@@ -22,6 +22,8 @@ _DEFAULTS = FitConfig(dataset=Path(), label="", out=Path())
 _PATH = click.Path(path_type=Path)
 _WORKERS = click.option("--workers", type=int, default=_DEFAULTS.workers, show_default=True,
                         help="Processes that read shards; 0 reads in this one.")  # fmt: skip
+_LAYERS = click.option("--model", metavar="MODULE:FUNCTION",
+                       help="What RUN was made with, if it has layers of its own.")  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -112,6 +114,7 @@ def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
 @click.option("--side", type=click.Choice([side.value for side in Side]), show_default=True,
               default=Side.VALIDATE.value, help="Records to look at.")  # fmt: skip
 @_WORKERS
+@_LAYERS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def evaluate(*, side: str, as_json: bool, **options: Any) -> None:
     """Print how well the finished RUN does on DATASET."""
@@ -135,6 +138,7 @@ def evaluate(*, side: str, as_json: bool, **options: Any) -> None:
 @click.option("--keep", multiple=True, metavar="COLUMN",
               help="Column of SOURCE to write, too; may be given again.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace FILE, if there is one.")
+@_LAYERS
 def predict(*, out: str, **options: Any) -> None:
     """Write what the finished RUN says of each record of SOURCE, a CSV of any size, in order.
 
@@ -203,6 +207,10 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except ShardfitError as error:
         click.echo(f"trainer: error: {error}", err=True)
+        sys.exit(1)
+    except MemoryError:
+        found = "there is not enough memory; lower --shuffle-window, --batch-size or --workers"
+        click.echo(f"trainer: error: {found}", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

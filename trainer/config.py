@@ -132,12 +132,14 @@ class EvaluateConfig:
         dataset: directory of a dataset with the columns that the run was trained on.
         side: the side to look at.
         workers: processes that read shards; 0 reads in this one.
+        model: `MODULE:FUNCTION` that the run was made with, where it has layers of its own.
     """
 
     run: Path
     dataset: Path
     side: Side = Side.VALIDATE
     workers: int = 2
+    model: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -155,6 +157,7 @@ class PredictConfig:
         format: of the file; None goes by its name.
         keep: names of columns of the source to write, too, as they are.
         overwrite: whether to replace an existing file.
+        model: `MODULE:FUNCTION` that the run was made with, where it has layers of its own.
     """
 
     run: Path
@@ -163,6 +166,7 @@ class PredictConfig:
     format: Format | None = None
     keep: tuple[str, ...] = ()
     overwrite: bool = False
+    model: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, such as to write over the source."""

@@ -15,7 +15,9 @@ from shared.block_profile import profile_block
 from shared.errors import ContractError
 from shared.layout import Side, list_shards, shard_dir
 from shared.manifest import Manifest, load_manifest
+from shared.printable import printable
 from shared.profile import Profile
+from shared.reading import read_plain
 from shared.schema import Column
 from shared.values import read_text
 from trainer.read import read_header
@@ -59,7 +61,7 @@ class Dataset:
 
 def say_on_stderr(line: str) -> None:
     """Print a line of prose where it does not mix with data."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{printable(line)}\n")
 
 
 def open_dataset(
@@ -158,11 +160,14 @@ def _profile(
                     file, expected=f"the header {','.join(header)}", found=",".join(found)
                 )
             try:
-                data = file.read_bytes()
+                data = read_plain(file, at_most=sys.maxsize)
                 data.decode()
                 columns = read_text(data, header, skip_header=True)
-            except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-                raise ContractError(file, expected="a CSV in UTF-8", found=str(error)) from None
+            except (pa.ArrowInvalid, UnicodeDecodeError, MemoryError) as error:
+                fault = str(error) or "more than there is memory for"
+                raise ContractError(file, expected="a CSV in UTF-8", found=fault) from None
+            except OSError as error:
+                raise ContractError(file, found=error.strerror or str(error)) from None
             profile.add(profile_block(header, columns))
             # Without a manifest, a shard is to stay what it was when it was profiled.
             checksum = shard.xxh3_128 or xxhash.xxh3_128_hexdigest(data)

@@ -197,7 +197,9 @@ def _useless(column: Column) -> str:
         return "it is empty"
     if column.distinct == 1 and not column.missing:
         return f"it is constant ({column.minimum})"
-    if column.variance is not None and not math.isfinite(column.variance):
+    # One beyond a float's range is no number in JSON.
+    is_finite = column.variance is not None and math.isfinite(column.variance)
+    if column.type in (ColumnType.INTEGER, ColumnType.NUMBER) and not is_finite:
         return f"its values are too far apart ({column.minimum} to {column.maximum})"
     return ""
 

@@ -33,7 +33,7 @@ def run(config: EvaluateConfig) -> dict[str, float]:
     )
     metrics = make_metrics(finished.spec.label)
     try:
-        core = load_core(config.run, finished)
+        core = load_core(config.run, finished, config.model)
         for index in range(len(batches)):
             x, y = batches[index][:2]
             metrics.add(y, np.asarray(core.predict_on_batch(x)))

@@ -11,6 +11,7 @@ import msgspec
 import tomlkit
 from tomlkit.items import Array, Table
 
+from shared.durable import create
 from shared.errors import TargetError
 from shared.schema import Column, ColumnType
 from trainer.edits import DROP
@@ -69,7 +70,8 @@ def save_features(spec: FeatureSpec, columns: Sequence[Column], path: Path) -> N
         TargetError: the file cannot be written.
     """
     try:
-        path.write_text(render_features(spec, columns), encoding="utf-8", newline="\n")
+        with create(path) as file:
+            file.write(render_features(spec, columns).encode())
     except OSError as error:
         raise TargetError(path, found=error.strerror or str(error)) from None
 

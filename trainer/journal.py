@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from shared.durable import create
 from shared.errors import TargetError
 from trainer.progress import Row
 from trainer.rundir import HISTORY_NAME, TENSORBOARD_NAME
@@ -72,7 +74,7 @@ class Journal:
 
     def _write_history(self) -> None:
         temporary = self._out / f".{HISTORY_NAME}.tmp"
-        with temporary.open("w", newline="") as file:
+        with io.TextIOWrapper(create(temporary), encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             for epoch, row in enumerate(self._rows):
                 metrics = dict(sorted(row.metrics.items()))

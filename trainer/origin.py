@@ -70,5 +70,5 @@ def _spell(value: Any) -> str:
     if value in (None, [], False):
         return "not given"
     if isinstance(value, dict):
-        return ",".join(f"{name}={number:g}" for name, number in value.items())
-    return ", ".join(value) if isinstance(value, list) else str(value)
+        return ",".join(f"{name}={weight}" for name, weight in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

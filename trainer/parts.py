@@ -17,10 +17,13 @@ import msgspec
 import pyarrow as pa
 
 from shared.durable import publish
+from shared.errors import ContractError
+from shared.reading import decode_json, read_plain
 
 _JOB_NAME = "job.json"
 _SUFFIX = ".part"
 _TEMPORARY_NAME = "tmp"
+_MAX_JOB_BYTES = 16 << 20
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +69,12 @@ class Parts:
         """
         self._directory = directory
         self._temporary = directory / _TEMPORARY_NAME
+        self._temporary.unlink(missing_ok=True)  # it may be a link that somebody has laid
         file = directory / _JOB_NAME
         before = None
-        with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
-            before = msgspec.json.decode(file.read_bytes(), type=Job)
+        with contextlib.suppress(FileNotFoundError, ContractError):
+            data = read_plain(file, at_most=_MAX_JOB_BYTES)
+            before = decode_json(data, Job, file, expected="a job")
         if before != job:
             if before is not None and self._list():
                 changes = [
@@ -110,5 +115,5 @@ class Parts:
             path.unlink(missing_ok=True)
 
     def _list(self) -> list[Path]:
-        found = self._directory.glob(f"*{_SUFFIX}")
+        found = self._directory.glob(f"{'[0-9]' * 12}{_SUFFIX}")
         return sorted(found, key=lambda path: int(path.stem))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import xxhash
 
+from shared.durable import refuse_link
 from shared.errors import SourceError, TargetError, UnreadableError
 from shared.lock import hold
 from trainer.config import PredictConfig
@@ -48,10 +49,12 @@ def run(config: PredictConfig, *, say: Callable[[str], None] = say_on_stderr) ->
         import_keras()
         from trainer.restore import load_core
 
-        predictor.model = load_core(config.run, finished)
+        predictor.model = load_core(config.run, finished, config.model)
         if config.out is None:
             return _print(predictor, config)
-        with hold(config.out.with_name(f".{config.out.name}.partial")) as directory:
+        partial = config.out.with_name(f".{config.out.name}.partial")
+        refuse_link(partial)
+        with hold(partial) as directory:
             try:
                 return _write(predictor, config, config.out, directory, interrupts, say)
             except OSError as error:

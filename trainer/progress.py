@@ -65,6 +65,15 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         finite = [epoch for epoch in losses if math.isfinite(losses[epoch])]
         return min(finite, key=losses.__getitem__, default=None)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether a run can have come here; what is read from a file may be anybody's."""
+        return (
+            0 <= self.since <= self.epoch <= self.until
+            and self.batch >= 0
+            and all("loss" in row.metrics for row in self.rows)
+        )
+
     def is_done(self, patience: int) -> bool:
         """Whether training is over: at its last epoch, or after `patience` without a better one.
 

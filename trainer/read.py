@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,10 +13,15 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from shared.errors import ContractError
+from shared.reading import open_plain
+from shared.schema import MAX_COLUMNS
 from shared.values import MISSING_MARKERS
 from trainer.features import FeatureSpec
 
 Types = Mapping[str, pa.DataType]
+
+# 16 MiB, as `sharder split` takes a header.
+_MAX_HEADER_CHARACTERS = 16 << 20
 
 _WANTED = {pa.float64(): "a number", pa.string(): "UTF-8 text"}
 
@@ -63,8 +69,13 @@ def read_header(file: Path) -> tuple[str, ...]:
     try:
         # A quote that is never closed does not read the whole file: csv limits a field to 128 KiB.
         # What follows the header is for others to decode.
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            header = next(csv.reader(lines), None)
+        with io.TextIOWrapper(
+            io.BufferedReader(open_plain(file)),
+            encoding="utf-8-sig",
+            errors="surrogateescape",
+            newline="",
+        ) as text:
+            header = next(csv.reader(_bounded_lines(text)), None)
         ",".join(header or ()).encode()
     except OSError as error:
         raise ContractError(
@@ -74,7 +85,19 @@ def read_header(file: Path) -> tuple[str, ...]:
         raise ContractError(file, expected="a CSV in UTF-8", found=str(error)) from None
     if not header:
         raise ContractError(file, expected="a header", found="an empty file")
+    if len(header) > MAX_COLUMNS:
+        raise ContractError(
+            file, expected=f"at most {MAX_COLUMNS:,} columns", found=f"{len(header):,}"
+        )
     return tuple(header)
+
+
+def _bounded_lines(text: io.TextIOBase) -> Iterator[str]:
+    """Yield lines; where one has no end, memory would not do for it."""
+    while line := text.readline(_MAX_HEADER_CHARACTERS):
+        if len(line) == _MAX_HEADER_CHARACTERS:
+            raise csv.Error(f"a line of {len(line):,} characters or more")
+        yield line
 
 
 def read_records(data: bytes, types: Types) -> pa.Table:

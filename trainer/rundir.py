@@ -17,9 +17,10 @@ from typing import Any
 
 import msgspec
 
-from shared.durable import publish
+from shared.durable import create, publish, refuse_link
 from shared.errors import ContractError, TargetError
 from shared.lock import LOCK_NAME
+from shared.reading import decode_json, read_plain
 from trainer.features import FeatureSpec
 
 FORMAT = 1
@@ -43,6 +44,10 @@ _NAMES = (
     TENSORBOARD_NAME,
     TEMPORARY_NAME,
 )
+
+
+# Mostly vocabularies, of at most 1000 values a column.
+_MAX_RUN_BYTES = 256 << 20
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,11 +91,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_target(out: Path) -> None:
-    """Refuse a directory that is something else than a run.
+    """Refuse a directory that is something else than a run, or that leads out of itself.
 
     Raises:
         TargetError: it has other things in it, or cannot be read.
     """
+    for name in (CHECKPOINTS_NAME, TENSORBOARD_NAME):
+        refuse_link(out / name)
     try:
         found = {entry.name for entry in out.iterdir()} if out.exists() else set()
     except OSError as error:
@@ -130,7 +137,8 @@ def save_run(run: Run, out: Path) -> None:
     text = msgspec.json.format(msgspec.json.encode(run), indent=1)
     temporary = out / f".{RUN_NAME}.tmp"
     try:
-        temporary.write_bytes(text + b"\n")
+        with create(temporary) as file:
+            file.write(text + b"\n")
         publish(temporary, out / RUN_NAME)
     except OSError as error:
         raise TargetError(out / RUN_NAME, found=error.strerror or str(error)) from None
@@ -144,7 +152,7 @@ def load_run(path: Path) -> Run:
     """
     file = path / RUN_NAME
     try:
-        run = msgspec.json.decode(file.read_bytes(), type=Run)
+        run = decode_json(read_plain(file, at_most=_MAX_RUN_BYTES), Run, file, expected="a run")
     except OSError as error:
         raise ContractError(
             file,
@@ -152,8 +160,6 @@ def load_run(path: Path) -> Run:
             found=error.strerror or str(error),
             hint="give the directory that `trainer fit` printed",
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ContractError(file, expected="a run", found=str(error)) from None
     if run.format != FORMAT:
         raise ContractError(file, expected=f"format {FORMAT}", found=f"format {run.format}")
     return run

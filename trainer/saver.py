@@ -39,6 +39,7 @@ class Saver:
         temporary = self.out / TEMPORARY_NAME
         records = self._records()
         try:
+            temporary.unlink(missing_ok=True)  # Keras would write through a link
             try:
                 export_model(self.core, self.spec).save(temporary)
             except (NotImplementedError, TypeError) as error:

@@ -38,8 +38,8 @@ def read_shard(shard: Shard, encoder: Encoder) -> Batch:
     """Read a shard into arrays of `shard.records` records.
 
     Raises:
-        ContractError: the file has vanished or changed, or a field does not fit its column. The
-            path is part of the message.
+        ContractError: the file has vanished or changed, is too large for the memory, or a field
+            does not fit its column. The path is part of the message.
     """
     data = _load(shard)
     with _named(shard):
@@ -77,6 +77,17 @@ def _named(shard: Shard) -> Iterator[None]:
             found=error.found,
             hint=error.hint,
         ) from None
+    except MemoryError:
+        raise _too_large(shard) from None
+
+
+def _too_large(shard: Shard) -> ContractError:
+    return ContractError(
+        shard.path,
+        expected="memory to read the shard",
+        found="too little",
+        hint="give fewer --workers, or split into smaller shards (--rows-per-shard)",
+    )
 
 
 def _load(shard: Shard) -> bytes:
@@ -86,6 +97,8 @@ def _load(shard: Shard) -> bytes:
     """
     try:
         data = Path(shard.path).read_bytes()
+    except MemoryError:
+        raise _too_large(shard) from None
     except OSError as error:
         raise ContractError(
             shard.path, expected="a shard", found=error.strerror or str(error), hint=_AGAIN

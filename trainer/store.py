@@ -16,12 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from shared.errors import ConfigError, TargetError
+from shared.durable import refuse_link
+from shared.errors import ConfigError, ContractError, TargetError
 from shared.layout import Side, shard_dir
 from shared.manifest import spell_path
-from trainer.cache import CONTENTS_NAME, X_NAME, Y_NAME, Contents
+from trainer.cache import CONTENTS_NAME, X_NAME, Y_NAME, Contents, read_contents
 from trainer.writer import PARTIAL_SUFFIX, lock_partial
 
 # Room that is left on the disk. No measured reason: it keeps the system and the run's own files
@@ -149,9 +148,9 @@ def _entries(place: Path) -> Iterator[Entry]:
     for path in place.iterdir() if is_there(place) else ():
         file = path / CONTENTS_NAME
         # One that is damaged, or was removed just now, is none.
-        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-            if _NAME.fullmatch(path.name):
-                contents = msgspec.json.decode(file.read_bytes(), type=Contents)
+        with contextlib.suppress(OSError, ContractError):
+            if _NAME.fullmatch(path.name) and not path.is_symlink():
+                contents = read_contents(path)
                 size = sum((path / name).stat().st_size for name in (X_NAME, Y_NAME, CONTENTS_NAME))
                 yield Entry(path=path, contents=contents, bytes=size, used_s=file.stat().st_mtime)
 
@@ -176,6 +175,8 @@ def make_room(
         TargetError: it does not fit.
         OSError: the directory cannot be made or read.
     """
+    if place == _beside(dataset):  # it came with the dataset; any other was given by the user
+        refuse_link(place)
     place.mkdir(parents=True, exist_ok=True)
     _sweep(place)
     kept = []

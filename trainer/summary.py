@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from shared.printable import printable
 from trainer.rundir import MODEL_NAME, TENSORBOARD_NAME, Run
 from trainer.store import Entry
 
@@ -53,13 +55,20 @@ def print_summary(run: Run, out: Path) -> None:
         value = run.metrics.get(prefix + name)
         if value is not None:
             value *= label.std if name in _STANDARDISED else 1
-            lines.append(f"[bold]{_NAMES[name]} {value:,.4g}[/bold]")
-    table.add_row("result", f"{', '.join(lines)} on the {side} (best epoch: {run.best_epoch})")
+            lines.append(Text(f"{_NAMES[name]} {value:,.4g}", "bold"))
+    best = f" on the {side} (best epoch: {run.best_epoch})"
+    table.add_row("result", Text(", ").join(lines) + Text(best))
     table.add_row("model", f"{out / MODEL_NAME}  (takes the raw columns)")
     table.add_row("logs", f"{out / TENSORBOARD_NAME}  (tensorboard --logdir {out.parent})")
-    console = Console(stderr=True, highlight=False)
-    console.print(f"\n[bold]{label.column}[/bold] learned ({label.task})")
+    console = _console(stderr=True)
+    title = Text(f"\n{printable(label.column)}", "bold") + Text(f" learned ({label.task})", "none")
+    console.print(title)
     console.print(table)
+
+
+def _console(*, stderr: bool) -> Console:
+    # The name of a column or a path may look like markup, which would be lost or fail.
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def print_caches(caches: Sequence[Entry]) -> None:
@@ -82,6 +91,6 @@ def print_metrics(metrics: dict[str, float], *, title: str) -> None:
         table.add_row(
             _NAMES.get(name, name), f"{value:,.0f}" if name == "records" else f"{value:,.6g}"
         )
-    console = Console(highlight=False)
-    console.print(title, soft_wrap=True)
+    console = _console(stderr=False)
+    console.print(printable(title), soft_wrap=True)
     console.print(table)

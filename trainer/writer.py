@@ -22,6 +22,7 @@ from trainer.cache import (
     X_NAME,
     Y_NAME,
     Contents,
+    array_header,
     array_shapes,
     checksum,
 )
@@ -166,12 +167,13 @@ def lock_partial(partial: Path) -> int:
     """
     while True:
         partial.mkdir(parents=True, exist_ok=True)
-        handle = os.open(partial, os.O_RDONLY)
+        # What is in it is removed, so it must not be a link to somewhere else.
+        handle = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever held it may have finished in between: then its place is empty, or new.
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), partial.stat()):
+                if os.path.samestat(os.fstat(handle), partial.lstat()):
                     for entry in partial.iterdir():
                         entry.unlink()
                     return handle
@@ -185,8 +187,7 @@ def _create(file: Path, shape: tuple[int, ...]) -> BinaryIO:
     """Make a `.npy` file of float32 without its contents, which are written later."""
     array = file.open("xb", buffering=0)
     try:
-        header = {"shape": shape, "fortran_order": False, "descr": np.dtype(np.float32).str}
-        np.lib.format.write_array_header_1_0(array, header)
+        array.write(array_header(shape))
         os.truncate(array.fileno(), array.tell() + 4 * int(np.prod(shape)))
     except OSError:
         array.close()

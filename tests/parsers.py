@@ -1,0 +1,234 @@
+"""What the fuzzers feed: each parser of bytes that may be anybody's.
+
+A parser takes any bytes, and says what is wrong with them in an error of `shared.errors`. Whatever
+else it raises is a bug.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import struct
+import tempfile
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import xxhash
+
+from sharder.align import align, begin
+from sharder.buckets import Buckets
+from sharder.checkpoint import Checkpoint, Job, SourceState, load_checkpoint
+from sharder.dialect import PLAIN, Dialect
+from sharder.encoding import UTF8
+from sharder.info import print_info
+from sharder.ledger import Ledger
+from sharder.number import Numbering
+from sharder.profile import restore_profile
+from sharder.scan import scan
+from sharder.shards import ShardTable
+from sharder.source import open_sources
+from sharder.strata import Strata
+from shared.block_profile import profile_block
+from shared.errors import ShardfitError
+from shared.layout import MANIFEST_NAME, Side
+from shared.manifest import Split, read_manifest
+from shared.profile import Profile
+from shared.snapshot import pack
+from shared.values import read_text
+from trainer.cache import CONTENTS_NAME, map_array, read_contents
+from trainer.checkpoint import Checkpoints
+from trainer.dataset import Dataset
+from trainer.derive import derive_features
+from trainer.edits import load_edits
+from trainer.encode import Encoder
+from trainer.rundir import FEATURES_NAME, RUN_NAME, load_run
+from trainer.shard import Shard
+
+CORPUS = Path(__file__).with_name("corpus")
+
+
+def parse(target: str, data: bytes) -> None:
+    """Give bytes to a parser; what it says of them is ignored."""
+    with tempfile.TemporaryDirectory() as directory, suppress(ShardfitError):
+        PARSERS[target](data, Path(directory))
+
+
+def seeds(target: str) -> list[bytes]:
+    """Return what a parser takes without complaint, to begin with."""
+    if target in _BINARY:
+        return _BINARY[target]()
+    return [path.read_bytes() for path in sorted((CORPUS / target).iterdir())]
+
+
+def parse_records(data: bytes, directory: Path) -> None:
+    """Find records in pieces of any size; Python's csv module finds the same ones."""
+    size, quoted, body = (data[0] or 1) if data else 1, data[1:2] != b"'", data[2:]
+    dialect = PLAIN if quoted else Dialect(";", "'")
+    found, state = 0, begin()
+    for start in range(0, len(body), size):
+        last = start + size >= len(body)
+        piece = body[start : start + size] + (b"\n" if last and body[-1:] not in b"\r\n" else b"")
+        scanned = scan(piece, last=last, offset=start, dialect=dialect)
+        state = align(scanned, state, source="", encoding=UTF8, max_record_bytes=1 << 20)
+        found = state.records
+    with suppress(UnicodeDecodeError):
+        rows = csv.reader(
+            io.StringIO(body.decode(), newline=""),
+            delimiter=dialect.delimiter,
+            quotechar=dialect.quote,
+        )
+        assert found == sum(1 for row in rows if row)
+
+
+def parse_header(data: bytes, directory: Path) -> None:
+    """Open a source: what it is packed and written in, its dialect, its header."""
+    file = directory / "source.csv"
+    file.write_bytes(data[1:])
+    delimiter = ",;\t|"[data[0] % 4] if data else ","
+    encoding = UTF8 if not data or data[0] & 4 else None
+    open_sources(
+        [file],
+        encoding=encoding,
+        dialect=Dialect(delimiter, '"'),
+        columns=(),
+        max_record_bytes=1 << 20,
+    )
+
+
+def parse_manifest(data: bytes, directory: Path) -> None:
+    """Read a manifest, print it, and derive features from it for each label."""
+    (directory / MANIFEST_NAME).write_bytes(data)
+    found = read_manifest(directory)
+    assert found
+    manifest = found[0]
+    with redirect_stdout(io.StringIO()):
+        print_info(directory, manifest)
+    shards: dict[Side, tuple[Shard, ...]] = {}
+    for side, some in manifest.sides.items():
+        shards[side] = (Shard("nowhere", some.records),)
+    dataset = Dataset(path=directory, columns=manifest.columns or (), shards=shards)
+    for column in dataset.columns:
+        with suppress(ShardfitError):
+            Encoder(derive_features(dataset, label=column.name))
+
+
+def parse_run(data: bytes, directory: Path) -> None:
+    """Read a run.json, and make ready to encode as it says."""
+    (directory / RUN_NAME).write_bytes(data)
+    spec = load_run(directory).spec
+    records = "".join(f"{feature.column}," for feature in spec.features)
+    with suppress(ShardfitError):
+        Encoder(spec).encode_csv(f"{records}{spec.label.column}\n{',' * len(records)}\n".encode())
+
+
+def parse_features(data: bytes, directory: Path) -> None:
+    """Read a file of features."""
+    (directory / FEATURES_NAME).write_bytes(data)
+    load_edits(directory / FEATURES_NAME)
+
+
+def parse_cache(data: bytes, directory: Path) -> None:
+    """Read what a cache says that it holds."""
+    (directory / CONTENTS_NAME).write_bytes(data)
+    read_contents(directory)
+
+
+def parse_array(data: bytes, directory: Path) -> None:
+    """Map an array of a cache."""
+    (directory / "x.npy").write_bytes(data)
+    map_array(directory / "x.npy", (3, 2))
+
+
+def parse_sharder_checkpoint(data: bytes, directory: Path) -> None:
+    """Read the checkpoint of a split, with a checksum that is right."""
+    (directory / ".checkpoint").write_bytes(xxhash.xxh3_128_digest(data) + data)
+    checkpoint = load_checkpoint(directory / ".checkpoint")
+    if checkpoint and checkpoint.profile is not None:
+        restore_profile(checkpoint.profile, ("a", "b"))
+
+
+def parse_profile(data: bytes, directory: Path) -> None:
+    """Read the profile in the checkpoint of a split."""
+    restore_profile(data, ("a", "b"))
+
+
+def parse_trainer_checkpoint(data: bytes, directory: Path) -> None:
+    """Read the checkpoint of a run, with a checksum that is right."""
+    path = directory / "epoch-00000-batch-000000001.state"
+    path.write_bytes(data + xxhash.xxh3_128_digest(data))
+    Checkpoints(directory).load(lambda line: None)
+
+
+def _sharder_checkpoint() -> list[bytes]:
+    source = SourceState("drop.csv", 100, "1", "0" * 32)
+    checkpoint = Checkpoint(
+        job=Job(options={"seed": "0"}, sources=(source,)),
+        rounds=1,
+        read_bytes=50,
+        alignment=begin(),
+        strata=Strata(),
+        numbering=Numbering(),
+        ledger=Ledger.begin(("a", "b"), Path("x"), data_bytes=100, max_rejected=0.1),
+        profile=_profile()[0],
+        shards=ShardTable(),
+        buckets=Buckets.begin(1 << 20, 1000),
+        gathered=1,
+        split=Split(seed=0, validate_fraction=0.1),
+    )
+    return [pack(checkpoint)]
+
+
+def _profile() -> list[bytes]:
+    names, text = ["a", "b"], b"1,x\n2.5,2025-04-01\n,NA\n0012,true\n"
+    profile = Profile.begin(names)
+    for line in (text, text * 3):
+        profile.add(profile_block(names, read_text(line, names)))
+    return [pack(profile)]
+
+
+def _trainer_checkpoint() -> list[bytes]:
+    label = {"column": "y", "task": "binary", "reading": "text", "classes": ["a", "b"]}
+    row = {"metrics": {"loss": 0.5}, "learning_rate": 0.1, "ended_s": 1.0}
+    head = {
+        "format": 1,
+        "origin": {
+            "options": {"seed": 1},
+            "dataset": "0",
+            "spec": {"features": [], "label": label},
+        },
+        "progress": {"until": 3, "batch": 2, "rows": [row]},
+        "variables": [["float32", [2, 3], 24], ["int32", [], 4]],
+        "best": [],
+    }
+    encoded = msgspec.msgpack.encode(head)
+    return [struct.pack("<Q", len(encoded)) + encoded + bytes(28)]
+
+
+def _array() -> list[bytes]:
+    file = io.BytesIO()
+    np.save(file, np.zeros((3, 2), np.float32))
+    return [file.getvalue()]
+
+
+PARSERS: dict[str, Callable[[bytes, Path], None]] = {
+    "records": parse_records,
+    "header": parse_header,
+    "manifest": parse_manifest,
+    "run": parse_run,
+    "features": parse_features,
+    "cache": parse_cache,
+    "array": parse_array,
+    "sharder-checkpoint": parse_sharder_checkpoint,
+    "profile": parse_profile,
+    "trainer-checkpoint": parse_trainer_checkpoint,
+}
+# Made anew, so that they have the form that this version writes.
+_BINARY: dict[str, Callable[[], list[bytes]]] = {
+    "array": _array,
+    "sharder-checkpoint": _sharder_checkpoint,
+    "profile": _profile,
+    "trainer-checkpoint": _trainer_checkpoint,
+}
