@@ -27,9 +27,9 @@ from sharder.source import Source, open_source
 from sharder.target import Staging, workshop
 from sharder.verify import require_manifest
 from sharder.write import Shelf
-from shared.durable import sync_file_system, sync_names
+from shared.durable import refuse_link, sync_file_system, sync_names
 from shared.errors import ContractError, SourceError, TargetError
-from shared.layout import REJECTED_NAME, Side, shard_path, side_root
+from shared.layout import REJECTED_NAME, Side, shard_dir, shard_path, side_root
 from shared.manifest import File, Manifest, measure
 from shared.manifest import Source as SourceEntry
 
@@ -80,6 +80,9 @@ def run(dataset: Path, names: Sequence[str] = (), console: Console | None = None
     dataset = side_root(dataset, Side.TRAIN)  # which is itself, with a name
     if not dataset.with_name(f".{dataset.name}.partial").exists():
         require_manifest(dataset)
+    for side in Side:  # what is behind a link is no part of the dataset
+        for place in (shard_dir(dataset, side), dataset / REJECTED_NAME):
+            refuse_link(place)
     with workshop(dataset) as staged:
         manifest = require_manifest(dataset)
         wanted, extras = _find(dataset, manifest)

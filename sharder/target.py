@@ -143,15 +143,9 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
         TargetError: the dataset is there already, another run is writing it, or it cannot be
             written. Where something is kept for the next run, a note of the error says so.
     """
-    partial = _hidden(dataset)
-    missing = [parent for parent in partial.parents if not parent.exists()]
-    refuse_link(partial)
+    missing = [parent for parent in dataset.parents if not parent.exists()]
     try:
-        # The lock removes the directory where nothing is left in it.
-        with _errors_named(partial), hold(partial):
-            staged = Staging(partial, dataset)
-            staged.refuse_links()
-            staged.restore()
+        with _held(dataset) as staged:
             for side in Side:
                 _check_replaceable(side_root(dataset, side), overwrite=overwrite)
             try:
@@ -180,10 +174,8 @@ def workshop(dataset: Path) -> Iterator[Staging]:
     Raises:
         TargetError: another run is writing the dataset, or it cannot be written.
     """
-    partial = _hidden(dataset)
-    with _errors_named(partial), hold(partial):
-        Staging(partial, dataset).restore()
-        bench = partial / _REPAIR_NAME
+    with _held(dataset):
+        bench = _hidden(dataset) / _REPAIR_NAME
         try:
             bench.mkdir(exist_ok=True)
             staged = Staging(bench, dataset)
@@ -191,6 +183,19 @@ def workshop(dataset: Path) -> Iterator[Staging]:
             yield staged
         finally:
             shutil.rmtree(bench, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _held(dataset: Path) -> Iterator[Staging]:
+    """Hold the hidden directory of a dataset, in which nothing leads elsewhere."""
+    partial = _hidden(dataset)
+    refuse_link(partial)
+    # The lock removes the directory where nothing is left in it.
+    with _errors_named(partial), hold(partial):
+        staged = Staging(partial, dataset)
+        staged.refuse_links()
+        staged.restore()
+        yield staged
 
 
 def _hidden(dataset: Path) -> Path:

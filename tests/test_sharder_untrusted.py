@@ -144,6 +144,22 @@ def test_a_shard_that_is_a_link_is_no_shard(home: Path, monkeypatch: pytest.Monk
     assert not any(path.is_symlink() for path in (home / "data").rglob("*"))
 
 
+def test_repair_touches_nothing_behind_a_link(home: Path) -> None:
+    split(home)
+    splited = home / "data/log_quest/splited"
+    splited.rename(home / "elsewhere")
+    splited.symlink_to(home / "precious/splited")
+    before = tree(home / "precious")
+    told = failure("repair", "data/log_quest", cwd=home)
+    assert "splited: expected a file or directory of" in told
+    splited.unlink()
+    (home / "data" / PARTIAL).mkdir()
+    (home / "data" / PARTIAL / ".repair").symlink_to(home / "precious")
+    told = failure("repair", "data/log_quest", cwd=home)
+    assert ".repair: expected a file or directory of" in told
+    assert tree(home / "precious") == before
+
+
 def make_pipe(file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
