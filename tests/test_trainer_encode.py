@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support import csv_bytes
 
 from shared.errors import ContractError
-from trainer.encode import Batch, Encoder, weigh
+from trainer.encode import Batch, Encoder
 from trainer.features import (
     Feature,
     FeatureSpec,
@@ -30,6 +30,7 @@ from trainer.features import (
 )
 from trainer.label import LabelSpec
 from trainer.tokens import list_characters
+from trainer.weights import weigh_classes
 
 LABEL = LabelSpec(column="y", task="binary", reading="number", classes=("0", "1"))
 
@@ -228,7 +229,7 @@ def test_records_weigh_what_their_class_weighs() -> None:
     )
     batch = encode(["a", "y"], [["1", "won"], ["1", "lost"]], NUMBER, label=label)
 
-    assert weigh(batch.y, label).tolist() == [3.0, 0.5]
+    assert weigh_classes(batch.y, label).tolist() == [3.0, 0.5]
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_columns_are_left_out_and_kept_as_the_file_says(dataset: Dataset) -> Non
 
 def test_a_time_can_be_a_trend_alone(dataset: Dataset) -> None:
     spec = derive(dataset, "[columns.at]\ncyclical = false\nstart = 2024-01-01T00:00:00")
-    (x, _) = read_shard(next(iter(dataset.shards.values()))[0], Encoder(spec))
+    x = read_shard(next(iter(dataset.shards.values()))[0], Encoder(spec)).x
     column = x[:, spec.names.index("at trend")]
 
     assert [name for name in spec.names if name.startswith("at ")] == ["at trend"]

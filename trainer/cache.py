@@ -3,6 +3,7 @@
     train-ORIGIN-ENCODING/
     ├── x.npy         float32, shape (R, F): R records in the order of the shards, F features
     ├── y.npy         float32, shape (R,), or (R, C) for C classes
+    ├── weights.npy   float32, shape (R,), if a column says how much each record counts
     └── cache.json    what it is of, and a checksum for the records of each shard
 
 A cache has its name only once it is complete, and is never changed. Its name tells all that its
@@ -17,6 +18,7 @@ import math
 import mmap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
 import msgspec
 import numpy as np
@@ -28,7 +30,7 @@ from shared.errors import ContractError
 from shared.layout import Side
 from shared.manifest import MAX_SHARDS
 from shared.reading import decode_json, open_plain, read_plain
-from trainer import encode, features, read, scaling, timestamps, tokens
+from trainer import encode, features, read, scaling, timestamps, tokens, weights
 from trainer.batches import Rows
 from trainer.encode import Batch, Float32
 from trainer.features import FeatureSpec
@@ -36,8 +38,9 @@ from trainer.shard import Shard
 
 FORMAT = 1
 
-X_NAME = "x.npy"
-Y_NAME = "y.npy"
+# As in a `Batch`; the last one only where there are weights.
+ArrayName = Literal["x.npy", "y.npy", "weights.npy"]
+ARRAY_NAMES: tuple[ArrayName, ...] = get_args(ArrayName)
 CONTENTS_NAME = "cache.json"
 
 # Mapped pages count as memory of the process, although the system may take them back at any time.
@@ -60,7 +63,8 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
         side: of the dataset.
         records: R.
         features: F.
-        xxh3_128: for each shard, the checksum of its rows of X and then of Y.
+        arrays: names of their files.
+        xxh3_128: for each shard, the checksum of its rows of each array.
     """
 
     format: int = FORMAT
@@ -68,6 +72,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     side: Side
     records: int
     features: int
+    arrays: tuple[ArrayName, ...]
     xxh3_128: tuple[str, ...]
 
 
@@ -77,14 +82,14 @@ def cache_name(shards: Sequence[Shard], side: Side, spec: FeatureSpec) -> str:
     What they hold is known by their checksums in the manifest, and where there is none, by their
     paths, sizes and times. How it is encoded: by the features, by how the label is read, and by the
     code itself, so that who changes that need not remember to change a number. Class weights are
-    no part of it: see `trainer.encode.weigh`.
+    no part of it: see `trainer.weights`.
     """
     origin, encoding = xxhash.xxh3_64(), xxhash.xxh3_64()
     for shard in shards:
         origin.update(msgspec.msgpack.encode(_identity(shard)))
     label = msgspec.structs.replace(spec.label, weights=(), counts=())
-    encoding.update(msgspec.msgpack.encode((FORMAT, spec.features, label)))
-    for module in (encode, features, read, scaling, timestamps, tokens, values):
+    encoding.update(msgspec.msgpack.encode((FORMAT, spec.features, label, spec.weight)))
+    for module in (encode, features, read, scaling, timestamps, tokens, values, weights):
         encoding.update(Path(str(module.__file__)).read_bytes())
     return f"{side}-{origin.hexdigest()}-{encoding.hexdigest()}"
 
@@ -97,10 +102,11 @@ def _identity(shard: Shard) -> tuple[object, ...]:
     return str(path.resolve()), found.st_size, found.st_mtime_ns
 
 
-def array_shapes(records: int, spec: FeatureSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the shapes of X and Y in a cache of so many records."""
+def array_shapes(records: int, spec: FeatureSpec) -> list[tuple[int, ...]]:
+    """Return the shapes of the arrays in a cache of so many records, in their order."""
     classes = (spec.label.outputs,) if spec.label.task == "multiclass" else ()
-    return (records, spec.width), (records, *classes)
+    shapes = [(records, spec.width), (records, *classes)]
+    return shapes if spec.weight is None else [*shapes, (records,)]
 
 
 class Cache:
@@ -121,13 +127,17 @@ class Cache:
         counts = np.array([shard.records for shard in shards], np.int64)
         self._ends = np.cumsum(counts)
         self._checksums = _load_contents(path, shards, int(counts.sum())).xxh3_128
-        x_shape, y_shape = array_shapes(int(counts.sum()), spec)
-        self._x_map, self._x = map_array(path / X_NAME, x_shape)
-        self._y_map, self._y = map_array(path / Y_NAME, y_shape)
+        shapes = array_shapes(int(counts.sum()), spec)
+        named = zip(ARRAY_NAMES, shapes, strict=False)
+        mapped = [map_array(path / name, shape) for name, shape in named]
+        self._maps, arrays = zip(*mapped, strict=True)
+        self._batch = Batch(*arrays)
         # Shards whose checksum was not yet proved in this run.
         self._unproved = np.ones(len(shards), np.bool_)
-        self._row_bytes = self._x.nbytes // max(len(self._x), 1)
-        self._is_mapped = np.zeros(self._x.nbytes // _BLOCK_BYTES + 1, np.bool_)
+        # X is the largest by far.
+        self._x_bytes = self._batch.x.nbytes
+        self._row_bytes = self._x_bytes // max(len(self._batch.x), 1)
+        self._is_mapped = np.zeros(self._x_bytes // _BLOCK_BYTES + 1, np.bool_)
 
     def take(self, rows: Rows) -> Batch:
         """Return records by their numbers, shape (B,); the arrays belong to the caller.
@@ -142,22 +152,23 @@ class Cache:
             for shard in np.unique(np.searchsorted(self._ends, rows, side="right")):
                 if self._unproved[shard]:
                     self._prove(int(shard))
-        batch = Batch(self._x.take(rows, axis=0), self._y.take(rows, axis=0))
-        if self._x.nbytes > _MAPPED_BYTES:
+        batch = self._batch.each(lambda array: array.take(rows, axis=0))
+        if self._x_bytes > _MAPPED_BYTES:
             self._limit_mapped(rows)
         return batch
 
     def _prove(self, shard: int) -> None:
         first = int(self._ends[shard - 1]) if shard else 0
         end = int(self._ends[shard])
-        if checksum(self._x[first:end], self._y[first:end]) != self._checksums[shard]:
+        found = self._batch.each(lambda array: array[first:end])
+        if checksum(found) != self._checksums[shard]:
             raise ContractError(
                 self.path,
                 expected=f"the checksum in {CONTENTS_NAME} for the records of shard {shard}",
                 found="another one",
             )
         self._unproved[shard] = False
-        if self._x.nbytes > _MAPPED_BYTES:
+        if self._x_bytes > _MAPPED_BYTES:
             self._limit_mapped(np.arange(first, end))
 
     def _limit_mapped(self, rows: Rows) -> None:
@@ -165,14 +176,15 @@ class Cache:
         self._is_mapped[rows.astype(np.int64) * self._row_bytes // _BLOCK_BYTES] = True
         if np.count_nonzero(self._is_mapped) * _BLOCK_BYTES > _MAPPED_BYTES:
             self._is_mapped[:] = False
-            self._x_map.madvise(mmap.MADV_DONTNEED)
-            self._y_map.madvise(mmap.MADV_DONTNEED)
+            for mapped in self._maps:
+                mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def checksum(x: Float32, y: Float32) -> str:
+def checksum(batch: Batch) -> str:
     """Return the checksum of the records of one shard."""
-    hashed = xxhash.xxh3_128(x.data)
-    hashed.update(y.data)
+    hashed = xxhash.xxh3_128()
+    for array in batch.arrays:
+        hashed.update(array.data)
     return hashed.hexdigest()
 
 

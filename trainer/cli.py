@@ -73,6 +73,8 @@ def cli() -> None:
               help="At the start; it falls to zero along a cosine.")  # fmt: skip
 @click.option("--class-weight", metavar="balanced|CLASS=W,...",
               help="Weight of the records of each class in the loss.")  # fmt: skip
+@click.option("--weight-column", metavar="COLUMN",
+              help="Column that says how much each record counts; it is no feature.")  # fmt: skip
 @click.option("--patience", type=int, default=_DEFAULTS.patience, show_default=True,
               help="Epochs without a better one until training stops.")  # fmt: skip
 @click.option("--missing", type=click.Choice(["indicator", "zero"]), default=_DEFAULTS.missing,

@@ -48,6 +48,7 @@ class FitConfig:
         model: `MODULE:FUNCTION` of a model of one's own; None for the default model.
         learning_rate: at the start. It falls to zero along a cosine.
         class_weight: "balanced", or weights of classes.
+        weight_column: name of the column that says how much each record counts.
         patience: epochs without a better result until training stops.
         missing: what stands for a missing number (see `trainer.derive.derive_features`).
         checkpoint_every: batches between two checkpoints; every epoch ends with one, too.
@@ -75,6 +76,7 @@ class FitConfig:
     model: str | None = None
     learning_rate: float = 0.002
     class_weight: ClassWeight | None = None
+    weight_column: str | None = None
     # While the learning rate is high, the validation loss jumps: the best epochs come late.
     patience: int = 10
     missing: Missing = "indicator"

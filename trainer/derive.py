@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from shared.errors import ConfigError
+from shared.layout import Side
 from shared.schema import Column, ColumnType
 from trainer.dataset import Dataset
 from trainer.edits import DROP, ENCODINGS, Edits, load_edits
@@ -23,7 +25,9 @@ from trainer.label import ClassWeight, Task, derive_label
 from trainer.parameters import SAMPLED, Missing, derive_parameters
 from trainer.sample import sample_numbers, sample_texts
 from trainer.scaling import is_heavy_tailed
+from trainer.shard import named, read_table
 from trainer.tokens import count_tokens
+from trainer.weights import check_weight_column, encode_weights
 
 # From this share of different values on, an integer or text column is an identifier. Not 1: the
 # number of different values may be an estimate, with a standard error of 1.6 %.
@@ -56,6 +60,7 @@ def derive_features(
     missing: Missing = "indicator",
     class_weight: ClassWeight | None = None,
     features: Path | None = None,
+    weight_column: str | None = None,
 ) -> FeatureSpec:
     """Decide from the profile what the model gets to see.
 
@@ -69,20 +74,24 @@ def derive_features(
             "zero" puts a plain 0, as the classic `fillna(0)` does.
         class_weight: "balanced", or a weight for each class; 1 where none is given.
         features: a file that says otherwise of some columns, or all; see `trainer.edits`.
+        weight_column: name of the column that says how much each record counts.
 
     Raises:
-        ConfigError: no such column, no feature left, a label that cannot be learned, or a file that
-            cannot be meant.
-        ContractError: a shard of the sample cannot be read.
+        ConfigError: no such column, no feature left, a label that cannot be learned, weights that
+            are none, or a file that cannot be meant.
+        ContractError: a shard of the sample cannot be read, or a record has no weight.
     """
     columns = {column.name: column for column in dataset.columns}
     edits = Edits() if features is None else load_edits(features)
-    _check_names(columns, edits, label=label, drop=drop, keep=keep)
+    _check_names(columns, edits, label=label, weight=weight_column, drop=drop, keep=keep)
     learned = derive_label(columns.pop(label), task=task, class_weight=class_weight)
+    left_out: dict[str, str] = {}
+    if weight_column is not None:
+        _check_weights(dataset, columns.pop(weight_column))
+        left_out[weight_column] = "it is the weight of the records"
     undecided = [c for c in columns.values() if c.name not in drop and not edits.encoding(c.name)]
     free_text = _find_free_text(dataset, undecided)
     chosen: dict[str, str] = {}
-    left_out: dict[str, str] = {}
     for column in columns.values():
         encoding = edits.encoding(column.name)
         if column.name in drop or encoding == DROP:
@@ -106,6 +115,7 @@ def derive_features(
         features=_make_features(dataset, chosen, edits, missing),
         label=learned,
         left_out=left_out,
+        weight=weight_column,
     )
 
 
@@ -142,10 +152,12 @@ def _check_names(
     edits: Edits,
     *,
     label: str,
+    weight: str | None,
     drop: Collection[str],
     keep: Collection[str],
 ) -> None:
     named = [("--label", label), *(("--drop", n) for n in drop), *(("--keep", n) for n in keep)]
+    named += [] if weight is None else [("--weight-column", weight)]
     wheres = [(f"{option} {name}", name) for option, name in named]
     wheres += [(edits.where(name), name) for name in edits]
     for where, name in wheres:
@@ -157,9 +169,25 @@ def _check_names(
         raise ConfigError(f"--drop {label}", found="the label", hint="a label cannot be dropped")
     if label in edits:
         raise ConfigError(edits.where(label), expected="features", found="the label")
+    if weight == label or weight in keep:
+        found = "the label" if weight == label else f"--keep {weight}"
+        raise ConfigError(f"--weight-column {weight}", found=found, hint="it is no feature")
+    if weight is not None and edits.encoding(weight) not in (None, DROP):
+        raise ConfigError(edits.where(weight), expected=f"encoding = {DROP!r}", found="a feature")
     for name in keep:
         if name in drop:
             raise ConfigError(f"--keep {name}", found=f"--drop {name}", hint="give one of them")
+
+
+def _check_weights(dataset: Dataset, column: Column) -> None:
+    """Refuse a column that has no weights; the first record without one is named."""
+    if check_weight_column(column):
+        return
+    for side in Side:
+        for shard in dataset.shards[side]:
+            table = read_table(shard, {column.name: pa.float64()})
+            with named(shard):
+                encode_weights(table.column(column.name), column.name)
 
 
 def _check_fit(column: Column, encoding: str, edits: Edits) -> None:

@@ -6,6 +6,7 @@ Shapes: B records, F features, C classes, N numbers (see `trainer.features`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import farmhash
@@ -15,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainer.features import Categorical, FeatureSpec, Hashed, Quantile, Text, Vocabulary
-from trainer.label import LabelSpec
 from trainer.read import column_types, misfit, read_records
 from trainer.scaling import knots, signed_log
 from trainer.timestamps import encode_timestamps
 from trainer.tokens import hash_tokens, number_characters
+from trainer.weights import encode_weights
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -35,10 +36,21 @@ class Batch(NamedTuple):
         x: features, shape (B, F).
         y: labels, shape (B,): 1 for the positive class, or a standardised number; of several
             classes one-hot, shape (B, C).
+        weights: of the records, shape (B,), if the spec has a column of them.
     """
 
     x: Float32
     y: Float32
+    weights: Float32 | None = None
+
+    @property
+    def arrays(self) -> list[Float32]:
+        """Those that are there."""
+        return [self.x, self.y] if self.weights is None else [self.x, self.y, self.weights]
+
+    def each(self, change: Callable[[Float32], Float32]) -> Batch:
+        """Return the batch of what its arrays are changed to."""
+        return Batch(*map(change, self.arrays))
 
 
 class Encoder:
@@ -75,7 +87,9 @@ class Encoder:
         """Encode the records of one shard; the first record of `data` is the header."""
         table = read_records(data, self.types)
         y = self.encode_label(table.column(self.spec.label.column))
-        return Batch(self.encode_columns(table), y)
+        name = self.spec.weight
+        weights = None if name is None else encode_weights(table.column(name), name)
+        return Batch(self.encode_columns(table), y, weights)
 
     def encode_columns(self, table: pa.Table | pa.RecordBatch) -> Float32:
         """Encode the features of records, read as `column_types` says; shape (B, F)."""
@@ -163,15 +177,6 @@ class Encoder:
             first = column[int(known.argmin())].as_py()
             raise misfit(label.column, f"one of {', '.join(label.classes[:20])}", first)
         return index
-
-
-def weigh(y: Float32, label: LabelSpec) -> Float32:
-    """Return the weight of each record in the loss, shape (B,), by its class in `y`.
-
-    Not part of a `Batch`: it is found again in 4 µs, so that a cache serves any weights.
-    """
-    index = y if label.task == "binary" else y.argmax(axis=1)
-    return np.array(label.weights, np.float32)[index.astype(np.intp)]
 
 
 def _hash_texts(text: pa.StringArray, bins: int) -> Int64:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
+from shared.errors import ContractError
 from trainer.config import EvaluateConfig
 from trainer.dataset import open_dataset
 from trainer.metrics import make_metrics
@@ -18,6 +20,7 @@ def run(config: EvaluateConfig) -> dict[str, float]:
         ShardfitError: an expected failure.
     """
     finished = load_run(config.run)
+    spec = finished.spec
     dataset = open_dataset(config.dataset)
     import_keras()
     from trainer.restore import load_core
@@ -26,17 +29,24 @@ def run(config: EvaluateConfig) -> dict[str, float]:
     batches = CSVSequence(
         dataset,
         side=config.side,
-        spec=finished.spec,
+        # Weights of classes are for the loss of the training side only.
+        spec=msgspec.structs.replace(spec, label=msgspec.structs.replace(spec.label, weights=())),
         workers=config.workers,
         shuffle=False,
         cache="off",
     )
-    metrics = make_metrics(finished.spec.label)
+    total = 0.0
+    metrics = make_metrics(spec.label)
     try:
         core = load_core(config.run, finished, config.model)
         for index in range(len(batches)):
-            x, y = batches[index][:2]
-            metrics.add(y, np.asarray(core.predict_on_batch(x)))
+            x, y, *weights = batches[index]
+            total += float(weights[0].sum()) if weights else len(y)
+            metrics.add(y, np.asarray(core.predict_on_batch(x)), *weights)
     finally:
         batches.close()
+    if not total:
+        raise ContractError(
+            dataset.path, expected=f"{config.side} records with a weight above 0", found="none"
+        )
     return metrics.result()

@@ -174,11 +174,13 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
         features: in the order of the table's columns.
         label: what is predicted.
         left_out: the columns that are no features, and why.
+        weight: name of the column that says how much each record counts.
     """
 
     features: tuple[Feature, ...]
     label: LabelSpec
     left_out: dict[str, str] = {}
+    weight: str | None = None
 
     @property
     def numeric(self) -> list[Standard | Log | Quantile]:

@@ -47,6 +47,7 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
             missing=config.missing,
             class_weight=config.class_weight,
             features=config.features,
+            weight_column=config.weight_column,
         )
         for line in describe_left_out(spec.left_out):
             say(line)

@@ -1,6 +1,6 @@
 """Metrics of a whole side, added up batch by batch, in memory that does not grow.
 
-Shapes: B records, C classes. Sums are in float64.
+A record counts by its weight, 1 if it has none. Shapes: B records, C classes. Sums are in float64.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _HALF = int(np.float32(0.5).view(np.uint32)) >> _SHIFT
 class Metrics(Protocol):
     """Metrics that batches are added to."""
 
-    def add(self, y: Array, output: Array) -> None:
-        """Add a batch: labels as in `trainer.encode.Batch`, and what the core model gave."""
+    def add(self, y: Array, output: Array, weights: Array | None = None) -> None:
+        """Add a batch: labels and weights as in `trainer.encode.Batch`, and the core's output."""
 
     def result(self) -> dict[str, float]:
-        """Return the metrics of all that was added; at least one batch was."""
+        """Return the metrics of all that was added; at least one record counts."""
 
 
 def make_metrics(label: LabelSpec) -> Metrics:
@@ -47,25 +47,28 @@ class BinaryMetrics:
     def __init__(self) -> None:
         """Begin with no record."""
         # Row 0 the negative records, row 1 the positive ones.
-        self._bins = np.zeros((2, 2 * _HALF + 1), np.int64)
-        self._right = 0
+        self._bins = np.zeros((2, 2 * _HALF + 1), np.float64)
+        self._records = 0
+        self._right = 0.0
         self._loss = 0.0
         self._squares = 0.0
         # Records, sum of the scores, positive records, in each of the equal parts of [0, 1].
         self._calibration = np.zeros((3, _CALIBRATION_BINS), np.float64)
 
-    def add(self, y: Array, output: Array) -> None:
-        """Add labels (B,) and probabilities (B, 1)."""
+    def add(self, y: Array, output: Array, weights: Array | None = None) -> None:
+        """Add labels (B,), probabilities (B, 1) and weights (B,)."""
         p = output.reshape(-1).astype(np.float32)
         positive = y > 0.5
+        w = _or_ones(weights, len(y))
         for row, chosen in enumerate((~positive, positive)):
-            self._bins[row] += np.bincount(_bin(p[chosen]), minlength=self._bins.shape[1])
-        self._right += int(np.count_nonzero((p > 0.5) == positive))
-        self._loss += _log_loss(np.where(positive, p, 1 - p))
-        self._squares += float(np.square(p.astype(np.float64) - positive).sum())
+            self._bins[row] += np.bincount(_bin(p[chosen]), w[chosen], self._bins.shape[1])
+        self._records += len(y)
+        self._right += float(w @ ((p > 0.5) == positive))
+        self._loss += _log_loss(np.where(positive, p, 1 - p), w)
+        self._squares += float(w @ np.square(p.astype(np.float64) - positive))
         part = np.minimum((p * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
-        for index, weights in enumerate((np.ones_like(p), p, positive)):
-            self._calibration[index] += np.bincount(part, weights, _CALIBRATION_BINS)
+        for index, amounts in enumerate((w, w * p, w * positive)):
+            self._calibration[index] += np.bincount(part, amounts, _CALIBRATION_BINS)
 
     def result(self) -> dict[str, float]:
         """Return the metrics; no area under a curve if all records are of one class.
@@ -76,8 +79,8 @@ class BinaryMetrics:
         AAAI 2015), over 15 equal parts of [0, 1].
         """
         negative, positive = self._bins
-        records = int(self._bins.sum())
-        metrics = {"records": float(records)}
+        total = float(self._bins.sum())
+        metrics = {"records": float(self._records)}
         pairs = float(negative.sum()) * float(positive.sum())
         if pairs:
             # For each positive record the negative ones below it, and half of those beside it.
@@ -85,15 +88,15 @@ class BinaryMetrics:
             metrics["auc"] = float(below @ positive) / pairs
             # From the highest score down.
             found, hits = np.cumsum((negative + positive)[::-1]), np.cumsum(positive[::-1])
-            precision = hits / np.maximum(found, 1)
+            precision = np.divide(hits, found, out=np.zeros_like(found), where=found > 0)
             metrics["pr_auc"] = float(precision @ positive[::-1]) / float(positive.sum())
         return metrics | {
-            "accuracy": self._right / records,
-            "log_loss": self._loss / records,
-            "brier": self._squares / records,
+            "accuracy": self._right / total,
+            "log_loss": self._loss / total,
+            "brier": self._squares / total,
             "calibration_error": float(np.abs(self._calibration[1] - self._calibration[2]).sum())
-            / records,
-            "positive_share": float(positive.sum()) / records,
+            / total,
+            "positive_share": float(positive.sum()) / total,
         }
 
 
@@ -109,28 +112,30 @@ class MulticlassMetrics:
 
     def __init__(self, label: LabelSpec) -> None:
         """Begin with no record."""
-        self._right = np.zeros(len(label.classes), np.int64)
-        self._of_class = np.zeros(len(label.classes), np.int64)
+        self._records = 0
+        self._right = np.zeros(len(label.classes), np.float64)
+        self._of_class = np.zeros(len(label.classes), np.float64)
         self._loss = 0.0
 
-    def add(self, y: Array, output: Array) -> None:
-        """Add one-hot labels (B, C) and probabilities (B, C)."""
+    def add(self, y: Array, output: Array, weights: Array | None = None) -> None:
+        """Add one-hot labels (B, C), probabilities (B, C) and weights (B,)."""
         true = y.argmax(axis=1)
         classes = y.shape[1]
-        hits = true[output.argmax(axis=1) == true]
-        self._right += np.bincount(hits, minlength=classes)
-        self._of_class += np.bincount(true, minlength=classes)
-        self._loss += _log_loss(output[np.arange(len(true)), true])
+        w = _or_ones(weights, len(y))
+        self._records += len(y)
+        self._right += np.bincount(true, w * (output.argmax(axis=1) == true), classes)
+        self._of_class += np.bincount(true, w, classes)
+        self._loss += _log_loss(output[np.arange(len(true)), true], w)
 
     def result(self) -> dict[str, float]:
         """Return the metrics; the average is over the classes that occur."""
-        records = float(self._of_class.sum())
+        total = float(self._of_class.sum())
         seen = self._of_class > 0
         return {
-            "records": records,
-            "accuracy": float(self._right.sum()) / records,
+            "records": float(self._records),
+            "accuracy": float(self._right.sum()) / total,
             "balanced_accuracy": float((self._right[seen] / self._of_class[seen]).mean()),
-            "log_loss": self._loss / records,
+            "log_loss": self._loss / total,
         }
 
 
@@ -141,31 +146,37 @@ class RegressionMetrics:
         """Begin with no record."""
         self._std = label.std
         self._records = 0
-        self._absolute = self._squares = self._sum = self._sum_squares = 0.0
+        self._total = self._absolute = self._squares = self._sum = self._sum_squares = 0.0
 
-    def add(self, y: Array, output: Array) -> None:
-        """Add standardised labels (B,) and predictions (B, 1)."""
+    def add(self, y: Array, output: Array, weights: Array | None = None) -> None:
+        """Add standardised labels (B,), predictions (B, 1) and weights (B,)."""
         true = y.astype(np.float64)
         errors = output.reshape(-1).astype(np.float64) - true
+        w = _or_ones(weights, len(y))
         self._records += len(true)
-        self._absolute += float(np.abs(errors).sum())
-        self._squares += float(np.square(errors).sum())
+        self._total += float(w.sum())
+        self._absolute += float(w @ np.abs(errors))
+        self._squares += float(w @ np.square(errors))
         # Standardised labels have a mean near 0, so these sums lose no digits.
-        self._sum += float(true.sum())
-        self._sum_squares += float(np.square(true).sum())
+        self._sum += float(w @ true)
+        self._sum_squares += float(w @ np.square(true))
 
     def result(self) -> dict[str, float]:
         """Return the metrics; no R² if all labels are the same."""
-        variance = self._sum_squares - self._sum**2 / self._records
+        variance = self._sum_squares - self._sum**2 / self._total
         metrics = {
             "records": float(self._records),
-            "mae": self._absolute / self._records * self._std,
-            "rmse": math.sqrt(self._squares / self._records) * self._std,
+            "mae": self._absolute / self._total * self._std,
+            "rmse": math.sqrt(self._squares / self._total) * self._std,
         }
         if variance > 0:
             metrics["r2"] = 1 - self._squares / variance
         return metrics
 
 
-def _log_loss(p_of_truth: Array) -> float:
-    return float(-np.log(np.clip(p_of_truth.astype(np.float64), _EPSILON, 1)).sum())
+def _or_ones(weights: Array | None, records: int) -> npt.NDArray[np.float64]:
+    return np.ones(records) if weights is None else weights.astype(np.float64)
+
+
+def _log_loss(p_of_truth: Array, weights: Array) -> float:
+    return -float(weights @ np.log(np.clip(p_of_truth.astype(np.float64), _EPSILON, 1)))

@@ -27,11 +27,13 @@ _WANTED = {pa.float64(): "a number", pa.string(): "UTF-8 text"}
 
 
 def column_types(spec: FeatureSpec, *, label: bool) -> dict[str, pa.DataType]:
-    """Return the columns to read, with or without the label's, and how to read each."""
+    """Return the columns to read, and how; with or without those of the label and the weights."""
     types = {f.column: pa.string() for f in spec.features}
     types |= {f.column: pa.float64() for f in spec.numeric}
     if label:
         types[spec.label.column] = pa.float64() if spec.label.reading == "number" else pa.string()
+        if spec.weight is not None:
+            types[spec.weight] = pa.float64()
     return types
 
 

@@ -18,12 +18,13 @@ from shared.layout import Side
 from trainer.batch_reader import BatchReader
 from trainer.dataset import Dataset, open_dataset, say_on_stderr
 from trainer.derive import derive_features
-from trainer.encode import Float32, weigh
+from trainer.encode import Float32
 from trainer.features import FeatureSpec
 from trainer.feed import Feed
 from trainer.label import ClassWeight, Task
 from trainer.parameters import Missing
 from trainer.teardown import let_go_of_iterators
+from trainer.weights import weigh_classes
 
 # Exit functions run before the interpreter is torn down.
 atexit.register(let_go_of_iterators)
@@ -36,8 +37,9 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
 
         model.fit(CSVSequence("data/log_quest", label="clear"), epochs=3)
 
-    A batch is `(X, Y)`, or `(X, Y, weights)` with class weights on the training side, all float32:
-    X of shape (B, F), Y of shape (B,) or, for several classes, one-hot (B, C), weights (B,).
+    A batch is `(X, Y)`, or `(X, Y, weights)` where the records have weights, all float32: X of
+    shape (B, F), Y of shape (B,) or, for several classes, one-hot (B, C), weights (B,). These are
+    those of a column, of the classes (on the training side), or the product of both.
 
     The first epoch reads the shards, in worker processes, and writes what they become to a cache
     (see `trainer.cache`). Later epochs, and later programs, read that.
@@ -82,6 +84,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         missing: Missing = "indicator",
         class_weight: ClassWeight | None = None,
         features: str | os.PathLike[str] | None = None,
+        weight_column: str | None = None,
         feed: Feed | None = None,
         say: Callable[[str], None] = say_on_stderr,
     ) -> None:
@@ -105,12 +108,13 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
                 directory.
             cache_bytes: what the caches in that directory may take together; None is what the
                 disk has free.
-            drop: names of columns to leave out; this and the next five are for `label` only.
+            drop: names of columns to leave out; this and the next six are for `label` only.
             keep: names of columns to learn from although they look like identifiers.
             task: kind of task; "auto" decides by the label's values.
             missing: "indicator", or "zero" as the classic `fillna(0)`; see `derive_features`.
             class_weight: "balanced", or a weight for each class.
             features: a file that says how columns become features; see `trainer.edits`.
+            weight_column: name of the column that says how much each record counts.
             feed: that of another sequence of the same spec, instead of processes of its own.
             say: takes a line of prose.
 
@@ -138,12 +142,13 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
                 missing=missing,
                 class_weight=class_weight,
                 features=None if features is None else Path(features),
+                weight_column=weight_column,
             )
         self.spec = spec
         self.feed = feed or Feed(spec, workers=workers, timeout_s=timeout_s)
         self.error: ShardfitError | None = None
-        # The weights are for the loss that is minimised; a metric of them would be a riddle.
-        self._is_weighted = side is Side.TRAIN and bool(spec.label.weights)
+        # Those are for the loss that is minimised; a metric of them would be a riddle.
+        self._has_class_weights = side is Side.TRAIN and bool(spec.label.weights)
         self._is_shuffled = shuffle
         self._reader = BatchReader(
             opened,
@@ -183,11 +188,12 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         except ShardfitError as error:
             self.error = error
             raise
-        arrays: Arrays = batch.x, batch.y
-        if self._is_weighted:
-            arrays = *batch, weigh(batch.y, self.spec.label)
+        weights = batch.weights
+        if self._has_class_weights:
+            of_class = weigh_classes(batch.y, self.spec.label)
+            weights = of_class if weights is None else weights * of_class
         self.asked_s[number], self.handed_s[number] = asked_s, time.monotonic()
-        return arrays
+        return (batch.x, batch.y) if weights is None else (batch.x, batch.y, weights)
 
     def on_epoch_begin(self) -> None:
         """Note that an epoch begins; Keras calls this."""

@@ -42,7 +42,7 @@ def read_shard(shard: Shard, encoder: Encoder) -> Batch:
             does not fit its column. The path is part of the message.
     """
     data = _load(shard)
-    with _named(shard):
+    with named(shard):
         batch = encoder.encode_csv(data)
     if len(batch.x) != shard.records:
         raise ContractError(
@@ -61,12 +61,12 @@ def read_table(shard: Shard, types: Types) -> pa.Table:
         ContractError: as `read_shard`.
     """
     data = _load(shard)
-    with _named(shard):
+    with named(shard):
         return read_records(data, types)
 
 
 @contextlib.contextmanager
-def _named(shard: Shard) -> Iterator[None]:
+def named(shard: Shard) -> Iterator[None]:
     """Put the path of a shard into the message of an error within it."""
     try:
         yield

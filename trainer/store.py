@@ -20,7 +20,7 @@ from shared.durable import refuse_link
 from shared.errors import ConfigError, ContractError, TargetError
 from shared.layout import Side, shard_dir
 from shared.manifest import spell_path
-from trainer.cache import CONTENTS_NAME, X_NAME, Y_NAME, Contents, read_contents
+from trainer.cache import CONTENTS_NAME, Contents, read_contents
 from trainer.writer import PARTIAL_SUFFIX, lock_partial
 
 # Room that is left on the disk. No measured reason: it keeps the system and the run's own files
@@ -151,7 +151,8 @@ def _entries(place: Path) -> Iterator[Entry]:
         with contextlib.suppress(OSError, ContractError):
             if _NAME.fullmatch(path.name) and not path.is_symlink():
                 contents = read_contents(path)
-                size = sum((path / name).stat().st_size for name in (X_NAME, Y_NAME, CONTENTS_NAME))
+                names = (CONTENTS_NAME, *contents.arrays)
+                size = sum((path / name).stat().st_size for name in names)
                 yield Entry(path=path, contents=contents, bytes=size, used_s=file.stat().st_mtime)
 
 

@@ -82,16 +82,11 @@ class WindowReader:
         places = self._plan.places(part.window)
         if places is not None:
             chosen = places[part.start : part.stop]
-            return Batch(window.x.take(chosen, axis=0), window.y.take(chosen, axis=0))
+            return window.each(lambda array: array.take(chosen, axis=0))
         if part.stop - part.start == len(window.x):
             return window
-        return Batch(
-            window.x[part.start : part.stop].copy(), window.y[part.start : part.stop].copy()
-        )
+        return window.each(lambda array: array[part.start : part.stop].copy())
 
 
 def _lay_end_to_end(batches: Sequence[Batch]) -> Batch:
-    return Batch(
-        np.concatenate([batch.x for batch in batches]),
-        np.concatenate([batch.y for batch in batches]),
-    )
+    return Batch(*map(np.concatenate, zip(*(batch.arrays for batch in batches), strict=True)))

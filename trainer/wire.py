@@ -29,10 +29,9 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """A shard was read: the shapes of x and y, whose bytes follow."""
+    """A shard was read: the shapes of the arrays of its batch, whose bytes follow."""
 
-    x: tuple[int, ...]
-    y: tuple[int, ...]
+    shapes: tuple[tuple[int, ...], ...]
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
@@ -64,8 +63,8 @@ def pack(message: Shard | Hello | Failed) -> bytes:
 
 def pack_batch(batch: Batch) -> list[Piece]:
     """Return the pieces of a `Done` message: its head, and the arrays as they lie in memory."""
-    arrays = [np.ascontiguousarray(array) for array in batch]
-    head = Done(x=batch.x.shape, y=batch.y.shape)
+    arrays = [np.ascontiguousarray(array) for array in batch.arrays]
+    head = Done(shapes=tuple(array.shape for array in arrays))
     return [_pack(head), *(_as_bytes(array) for array in arrays if array.size)]
 
 
@@ -93,9 +92,11 @@ def unpack_answers(pipe: io.RawIOBase) -> Iterator[Answer | None]:
             if not isinstance(head, Done):
                 yield head
                 continue
-            x = yield from _array(pipe, head.x)
-            y = yield from _array(pipe, head.y)
-            yield Batch(x, y)
+            arrays = []
+            for shape in head.shapes:
+                array = yield from _array(pipe, shape)
+                arrays.append(array)
+            yield Batch(*arrays)
     except EOFError:
         return
 

@@ -18,9 +18,8 @@ from shared.durable import sync_names
 from shared.layout import Side
 from shared.manifest import spell_path
 from trainer.cache import (
+    ARRAY_NAMES,
     CONTENTS_NAME,
-    X_NAME,
-    Y_NAME,
     Contents,
     array_header,
     array_shapes,
@@ -71,9 +70,8 @@ class CacheWriter:
         self._lock: int | None = lock_partial(self._partial)
         self._files: list[BinaryIO] = []
         try:
-            for name, shape in zip(
-                (X_NAME, Y_NAME), array_shapes(int(counts.sum()), spec), strict=True
-            ):
+            shapes = array_shapes(int(counts.sum()), spec)
+            for name, shape in zip(ARRAY_NAMES, shapes, strict=False):
                 self._files.append(_create(self._partial / name, shape))
         except BaseException:
             self.discard()
@@ -101,9 +99,9 @@ class CacheWriter:
         if self._checksums[shard]:
             return
         first = int(self._ends[shard]) - len(batch.x)
-        for file, rows in zip(self._files, batch, strict=True):
+        for file, rows in zip(self._files, batch.arrays, strict=True):
             _write(file, rows, first)
-        self._checksums[shard] = checksum(batch.x, batch.y)
+        self._checksums[shard] = checksum(batch)
         self._missing -= 1
         if not self._missing:
             self._finish = threading.Thread(target=self._complete)
@@ -135,6 +133,7 @@ class CacheWriter:
             side=self._side,
             records=int(self._ends[-1]),
             features=self._spec.width,
+            arrays=ARRAY_NAMES[: len(self._files)],
             xxh3_128=tuple(self._checksums),
         )
         try:
