@@ -13,7 +13,8 @@ from typing import Any, cast
 
 import click
 
-from sharder.config import SplitConfig
+from sharder.codec import AUTO
+from sharder.config import GIVEN, SplitConfig
 from shared.errors import ConfigError, ShardfitError
 from shared.options import Bytes, OutPath
 
@@ -61,6 +62,8 @@ def cli() -> None:
               help="Name of the dataset, and of its directory.")  # fmt: skip
 @click.option("--encoding", default=_DEFAULTS.encoding, show_default=True,
               help="Of the sources: any that Python has, such as cp932; or auto.")  # fmt: skip
+@click.option("--dialect", type=click.Choice([GIVEN, AUTO]), default=_DEFAULTS.dialect,
+              show_default=True, help="As the next three say; or auto.")  # fmt: skip
 @click.option("--delimiter", type=_Character({"tab": "\t", "\\t": "\t"}),
               default=_DEFAULTS.delimiter, show_default=True,
               help="Between two fields: one character, or tab.")  # fmt: skip

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sharder.codec import AUTO, codec_name
-from sharder.dialect import Dialect
+from sharder.dialect import PLAIN, Dialect
+from sharder.encoding import Encoding
 from sharder.rule import DEFAULT_FRACTION, choose_rule
 from shared.errors import ConfigError
 from shared.layout import Side
@@ -17,6 +18,9 @@ MIB = 1 << 20
 
 # The most that --max-record-bytes may be.
 MAX_RECORD_BYTES = 1 << 30
+
+# What `dialect` is if it is not detected.
+GIVEN = "given"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ class SplitConfig:
         max_rejected: share of bad records above which the run fails.
         max_record_bytes: longest record; a longer one is a quote that nobody closed.
         encoding: of the sources, by any name that Python has for it, or "auto".
+        dialect: "given" by the next three, or "auto" to detect it.
         delimiter: the ASCII character between two fields.
         quote_char: the ASCII character around fields; None if none has a meaning.
         escape_char: the ASCII character that takes the meaning from the one behind it; None if
@@ -81,6 +86,7 @@ class SplitConfig:
     max_rejected: float = 0.01
     max_record_bytes: int = 16 * MIB
     encoding: str = "utf-8"
+    dialect: str = GIVEN
     delimiter: str = ","
     quote_char: str | None = '"'
     escape_char: str | None = None
@@ -109,21 +115,7 @@ class SplitConfig:
         _check("--max-record-bytes", self.max_record_bytes, 1, MAX_RECORD_BYTES)
         _ = self.split  # is refused if its options contradict each other
         _check_encoding(self.encoding)
-        _check_character("--delimiter", self.delimiter, never='"')
-        if self.quote_char is not None:
-            _check_character("--quote-char", self.quote_char)
-        if self.quote_char == self.delimiter:
-            raise ConfigError(
-                "--quote-char", expected="another one than the delimiter", found=self.delimiter
-            )
-        if self.escape_char is not None:
-            _check_character("--escape-char", self.escape_char)
-        if self.escape_char in (self.delimiter, self.quote_char) and self.escape_char is not None:
-            raise ConfigError(
-                "--escape-char",
-                expected="another one than delimiter and quote; doubled quotes need none",
-                found=self.escape_char,
-            )
+        _check_dialect(self)
         if any("\udc80" <= char <= "\udcff" for name in self.columns for char in name):
             raise ConfigError("--columns", expected="names in UTF-8", found="bytes that are none")
         if len(set(self.columns)) != len(self.columns):
@@ -140,9 +132,16 @@ class SplitConfig:
             )
 
     @property
-    def dialect(self) -> Dialect:
-        """The dialect of the sources."""
+    def known_dialect(self) -> Dialect | None:
+        """The dialect of the sources; None if it is to be detected."""
+        if self.dialect == AUTO:
+            return None
         return Dialect(self.delimiter, self.quote_char, self.escape_char)
+
+    @property
+    def known_encoding(self) -> Encoding | None:
+        """The encoding of the sources; None if it is to be detected."""
+        return None if self.encoding == AUTO else Encoding(codec_name(self.encoding))
 
     @property
     def split(self) -> Split:
@@ -180,6 +179,33 @@ def _check_encoding(name: str) -> None:
             expected=f"one that Python knows, such as cp932, or {AUTO}",
             found=repr(name),
         ) from None
+
+
+def _check_dialect(config: SplitConfig) -> None:
+    if config.dialect not in (GIVEN, AUTO):
+        raise ConfigError("--dialect", expected=f"{GIVEN} or {AUTO}", found=config.dialect)
+    named = (config.delimiter, config.quote_char, config.escape_char)
+    if config.dialect == AUTO and Dialect(*named) != PLAIN:
+        raise ConfigError(
+            f"--dialect {AUTO}",
+            expected="no --delimiter, --quote-char or --escape-char: they are what it finds",
+            found=Dialect(*named).options,
+        )
+    _check_character("--delimiter", config.delimiter, never='"')
+    if config.quote_char is not None:
+        _check_character("--quote-char", config.quote_char)
+    if config.quote_char == config.delimiter:
+        raise ConfigError(
+            "--quote-char", expected="another one than the delimiter", found=config.delimiter
+        )
+    if config.escape_char is not None:
+        _check_character("--escape-char", config.escape_char)
+        if config.escape_char in (config.delimiter, config.quote_char):
+            raise ConfigError(
+                "--escape-char",
+                expected="another one than delimiter and quote; doubled quotes need none",
+                found=config.escape_char,
+            )
 
 
 def _check_character(option: str, character: str, never: str = "") -> None:

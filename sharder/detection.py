@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from sharder.codec import codec_name
 from sharder.compression import Compression
 from sharder.encoding import UTF8, Encoding, resolve
 from sharder.origin import Origin
-from sharder.stream import Stream
+from sharder.sampling import sample_bytes
 from shared.errors import SourceError
 
-# The text is looked at in this many places, evenly over it; a stream in its first bytes only,
-# which must be kept to be read again.
 _PLACES = 64
 _PLACE_BYTES = 1 << 16
 _STREAM_BYTES = 16 << 20
@@ -36,7 +32,13 @@ def detect(origin: Origin, compression: Compression | None) -> Encoding:
     import chardet
     from chardet.enums import EncodingEra
 
-    head, *others = _sample(origin, compression)
+    head, *others = sample_bytes(
+        origin,
+        compression,
+        places=_PLACES,
+        place_bytes=_PLACE_BYTES,
+        stream_bytes=_STREAM_BYTES,
+    )
     if b"\0" in head:
         telling = [head]  # UTF-16, in which a line is not found by its bytes
     else:
@@ -62,16 +64,6 @@ def detect(origin: Origin, compression: Compression | None) -> Encoding:
             hint="name it, such as --encoding cp1252",
         )
     return resolve(Encoding(codec_name(name)), text)
-
-
-def _sample(origin: Origin, compression: Compression | None) -> Iterator[bytes]:
-    """Yield what lies in several places of a text, first its start."""
-    if origin.has_ranges and compression is None and (size := origin.size):
-        for offset in range(0, size, max(size // _PLACES, _PLACE_BYTES)):
-            yield origin.read(offset, min(_PLACE_BYTES, size - offset))
-    else:
-        with Stream(origin, compression, UTF8, again=True) as stream:
-            yield stream.read(_STREAM_BYTES).data
 
 
 def _whole_lines(sample: bytes) -> list[bytes]:

@@ -56,6 +56,12 @@ class Dialect:
         """All bytes that have a meaning."""
         return f"{self.delimiter}{self.quote or ''}{self.escape or ''}\r\n".encode()
 
+    @property
+    def options(self) -> str:
+        """The options that name it, as a shell takes them."""
+        options = f"--delimiter {_spell(self.delimiter)} --quote-char {_spell(self.quote)}"
+        return options if self.escape is None else f"{options} --escape-char {_spell(self.escape)}"
+
     def has_quotes(self, data: bytes) -> bool:
         """Tell whether there is a quote in some bytes."""
         return self.quote is not None and self.quote.encode() in data
@@ -124,6 +130,16 @@ class Dialect:
         fields = fields[np.concatenate([np.ones(1, bool), fields[1:] != fields[:-1]])]
         starts = np.concatenate([np.zeros(1, np.int32), ends + np.int32(1)])
         return starts[fields], ends[fields]
+
+
+def _spell(character: str | None) -> str:
+    if character is None:
+        return "none"
+    if character == "\t":
+        return "tab"
+    if not character.isprintable():
+        return f"$'\\x{ord(character):02x}'"
+    return f'"{character}"' if character == "'" else f"'{character}'"
 
 
 def _count_breaks(data: bytes) -> int:

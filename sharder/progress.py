@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Self
 
@@ -20,7 +19,6 @@ from rich.progress import (
 )
 
 from sharder.reading import READ, Key
-from sharder.source import Source
 from shared.printable import printable
 
 _LINE_EVERY_S = 5.0
@@ -30,27 +28,6 @@ def say(console: Console, text: str, style: str = "") -> None:
     """Print a line as it is: a path may look like markup, and is not to be wrapped."""
     text = printable(text)
     console.print(text, style=style, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-
-def print_encodings(sources: Sequence[Source], console: Console) -> None:
-    """Print what the sources were found to be written in."""
-    for encoding, same in groupby(sources, key=lambda source: source.encoding):
-        names = [source.name for source in same]
-        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-        text = f"{names[0]}{more}: written in {encoding.label}, as it seems"
-        say(console, text)
-
-
-def print_doubts(sources: Sequence[Source], console: Console) -> None:
-    """Print what looks as if it was not meant."""
-    first = sources[0]
-    other = next((character for character in ";\t|" if character in first.header[0]), None)
-    if len(first.header) == 1 and other:
-        text = (
-            f"{first.name}: one column, {first.header[0]!r}; if that is several, "
-            f"say --delimiter {'tab' if other == chr(9) else repr(other)}"
-        )
-        say(console, text)
 
 
 class ProgressCallback(Callback):  # type: ignore[misc]

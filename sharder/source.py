@@ -17,6 +17,7 @@ from sharder.header import check_same, decode_header, parse_header
 from sharder.lines import line_ends
 from sharder.origin import Origin
 from sharder.scan import scan
+from sharder.sniffing import detect_dialect
 from sharder.stream import Stream
 from shared.errors import SourceError
 
@@ -97,7 +98,7 @@ def open_sources(
     names: Sequence[str | os.PathLike[str]],
     *,
     encoding: Encoding | None,
-    dialect: Dialect,
+    dialect: Dialect | None,
     columns: Sequence[str],
     max_record_bytes: int,
 ) -> tuple[Source, ...]:
@@ -106,7 +107,7 @@ def open_sources(
     Args:
         names: as `open_drop` takes them.
         encoding: of all sources; if None, it is detected for each.
-        dialect: of all sources.
+        dialect: of all sources; if None, it is detected for each.
         columns: names of the columns, if the sources have no header.
         max_record_bytes: bound of a record, and so of a header.
 
@@ -129,7 +130,7 @@ def open_sources(
 def open_source(
     origin: Origin,
     encoding: Encoding | None,
-    dialect: Dialect,
+    dialect: Dialect | None,
     columns: Sequence[str],
     max_record_bytes: int,
 ) -> Source:
@@ -139,6 +140,7 @@ def open_source(
     with Stream(origin, compression, UTF8, again=True) as unpacked:
         first_bytes = unpacked.read(_HEAD_BYTES).data
     encoding = resolve(encoding, first_bytes) if encoding else detect(origin, compression)
+    dialect = dialect or detect_dialect(origin, compression, encoding, columns)
     encoding = replace(encoding, structure=dialect.structure)
     head, spans = _read_head(origin, compression, encoding, dialect, max_record_bytes)
     if not spans:

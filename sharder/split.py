@@ -13,12 +13,10 @@ from rich.console import Console
 from sharder.assign import SIDES
 from sharder.buckets import ENTRY_BYTES, Buckets
 from sharder.budget import estimate_shards, fit
-from sharder.codec import AUTO, codec_name
 from sharder.config import SplitConfig
-from sharder.encoding import Encoding
 from sharder.first_pass import check_repeatable, find_cuts, needs_first_pass
+from sharder.notes import print_doubts, print_found
 from sharder.passes import write_shards
-from sharder.progress import print_doubts, print_encodings
 from sharder.resume import Standing, begin_run
 from sharder.rule import COLUMN_OPTIONS
 from sharder.shuffle import ROUND_PARTS
@@ -93,16 +91,14 @@ def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
         ConfigError: there is no column to split by.
         SourceError: the sources cannot be split.
     """
-    encoding = None if config.encoding == AUTO else Encoding(codec_name(config.encoding))
     sources = open_sources(
         config.sources,
-        encoding=encoding,
-        dialect=config.dialect,
+        encoding=config.known_encoding,
+        dialect=config.known_dialect,
         columns=config.columns,
         max_record_bytes=config.max_record_bytes,
     )
-    if not encoding:
-        print_encodings(sources, console)
+    print_found(sources, config, console)
     print_doubts(sources, console)
     split, header = config.split, sources[0].header
     if split.column is not None and split.column not in header:
