@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import gc
 import io
@@ -125,16 +126,7 @@ def split(*, dry_run: bool, **options: Any) -> None:
 
       sharder split quest_log.csv --out data | trainer fit - --label clear
     """
-    names = options.pop("columns")
-    if options.pop("no_header") != bool(names):
-        raise click.UsageError("--no-header and --columns a,b,c go together: give both, or neither")
-    try:
-        options["columns"] = tuple(next(csv.reader([names]), []))
-        config = SplitConfig(**options)
-    except csv.Error as error:
-        raise click.UsageError(f"--columns: {error}") from None
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from None
+    config = _config(options)
     _prepare()
     # Not before now: importing Dask and Arrow takes longer than --help may.
     from rich.console import Console
@@ -153,6 +145,54 @@ def split(*, dry_run: bool, **options: Any) -> None:
     # First what the next stage waits for; the summary is for people.
     click.echo(os.fsencode(result.dataset))
     print_split(result, console)
+
+
+def _config(options: dict[str, Any]) -> SplitConfig:
+    """Return what the options of a split ask for."""
+    names = options.pop("columns")
+    if options.pop("no_header") != bool(names):
+        raise click.UsageError("--no-header and --columns a,b,c go together: give both, or neither")
+    try:
+        options["columns"] = tuple(next(csv.reader([names]), []))
+        return SplitConfig(**options)
+    except csv.Error as error:
+        raise click.UsageError(f"--columns: {error}") from None
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@cli.command()
+@click.option("--label", metavar="COLUMN",
+              help="The column that will be predicted: find the columns that tell it.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(*, label: str | None, as_json: bool, **options: Any) -> None:
+    """Say what `split` would do with the same options, by a look at a few MB of the sources.
+
+    Exit status 1 where it would be refused.
+    """
+    if options["out"] is None:
+        # Only the room on the disk counts, not what is there.
+        options |= {"out": Path(), "overwrite": True}
+    config = _config(options | {"restart": False})
+    _prepare()
+    import msgspec
+
+    from sharder.forecast import run
+    from sharder.forecast_report import print_forecast
+
+    found = run(config, label)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    else:
+        print_forecast(found)
+
+
+# A plan takes what a split takes, but needs no place to write to.
+plan.params = [
+    *(copy.copy(option) for option in split.params if option.name not in ("dry_run", "restart")),
+    *plan.params,
+]
+next(option for option in plan.params if option.name == "out").required = False
 
 
 @cli.command()

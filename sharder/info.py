@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -32,7 +32,7 @@ _HEADINGS = ("column", "type", *_RIGHT, "most frequent")
 
 def print_info(dataset: Path, manifest: Manifest) -> None:
     """Print the profile of a dataset as a table."""
-    console = _stdout()
+    console = open_stdout()
     say(console, str(dataset), style="bold")
     say(console, ledger_line(manifest))
     split = manifest.split
@@ -55,24 +55,45 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
     if manifest.columns is None:
         console.print("no profile: it was made with --no-profile")
         return
-    good = manifest.records - manifest.rejected
-    rows = [_row(column, good) for column in manifest.columns]
+    print_columns(manifest.columns, manifest.records - manifest.rejected, console)
+
+
+def print_columns(
+    columns: Sequence[Column],
+    records: int,
+    console: Console,
+    more: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Print the profile of columns as a table.
+
+    Args:
+        columns: (C,) the profiles.
+        records: number of records that were profiled.
+        console: where to print it.
+        more: headings of further columns of the table, and the (C,) cells of each.
+    """
+    more = more or {}
+    headings = (*_HEADINGS[:2], *more, *_HEADINGS[2:])
+    rows = []
+    for column, *cells in zip(columns, *more.values(), strict=True):
+        name, type_, *others = _row(column, records)
+        rows.append([name, type_, *map(Text, cells), *others])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(_HEADINGS):
+    for index, heading in enumerate(headings):
         # All columns keep their width but the last, which gives way in a narrow terminal.
-        last = index == len(_HEADINGS) - 1
+        last = index == len(headings) - 1
         table.add_column(
-            name,
+            Text(printable(heading)),
             style="bold" if index == 0 else "",
-            justify="right" if name in _RIGHT else "left",
+            justify="right" if heading in (*_RIGHT, *more) else "left",
             no_wrap=True,
-            min_width=0 if last else max(len(name), *(row[index].cell_len for row in rows)),
+            min_width=0 if last else max(len(heading), *(row[index].cell_len for row in rows)),
         )
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    if not all(column.distinct_exact for column in manifest.columns):
-        error = Limits.of_table(len(manifest.columns)).standard_error
+    if not all(column.distinct_exact for column in columns):
+        error = Limits.of_table(len(columns)).standard_error
         console.print(f"~ estimated, standard error {error:.1%}", style="dim")
 
 
@@ -88,12 +109,12 @@ def print_mixing(mixings: Sequence[Mixing]) -> None:
             share = f"{mixing.between:.4%}"
             ratio = f"{mixing.between / mixing.expected:.2f}" if mixing.expected else "-"
         table.add_row(Text(printable(mixing.column)), share, f"{mixing.expected:.4%}", ratio)
-    _stdout().print(table)
+    open_stdout().print(table)
 
 
 def print_shares(column: str, counts: dict[Side, dict[str, int]]) -> None:
     """Print how often each value of a column is on each side, the most frequent ones first."""
-    console = _stdout()
+    console = open_stdout()
     totals = Counter[str]()
     for of in counts.values():
         totals.update(of)
@@ -156,7 +177,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
-def _stdout() -> Console:
+def open_stdout(width: int = 140) -> Console:
+    """Return what tables are printed on, of this width where nobody can resize it."""
     console = Console()
-    # Nobody resizes a file: make room for the names.
-    return console if console.is_terminal else Console(width=140)
+    return console if console.is_terminal else Console(width=width)

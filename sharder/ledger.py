@@ -88,7 +88,7 @@ class Ledger:
             self._write(records.rejected)
             if self.bytes_left is not None:
                 at_most = self.records + max(self.bytes_left, 0) // self.min_record_bytes
-                self._check(at_most, "at least ")
+                self._check(at_most, "at least " if at_most > self.records else "")
         return self
 
     def close(self) -> None:

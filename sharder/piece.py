@@ -60,11 +60,16 @@ def cut_rounds(sources: Sequence[Source], piece_bytes: int) -> Generator[list[Pi
 def _cut_ranges(source: Source, piece_bytes: int) -> Iterator[Piece]:
     size = source.origin.size or 0
     for offset in range(source.data_offset, size, piece_bytes):
-        read = partial(_read_range, source, offset, min(piece_bytes, size - offset))
+        read = partial(read_range, source, offset, min(piece_bytes, size - offset))
         yield Piece(source, offset == source.data_offset, in_order=False, read=read)
 
 
-def _read_range(source: Source, offset: int, size: int) -> Chunk:
+def read_range(source: Source, offset: int, size: int) -> Chunk:
+    """Return a range of a source.
+
+    Raises:
+        SourceError: it is not there, though the source had it when it was opened.
+    """
     data = source.origin.read(offset, size)
     if len(data) != size:
         raise SourceError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     asked, config = config, fit(config, sources)
     with staging(config.dataset, overwrite=config.overwrite) as staged:
         standing = begin_run(sources, staged, config, console)
-        _check_room(sources, config, written_bytes=standing.shards.bytes)
+        check_disk(sources, config, written_bytes=standing.shards.bytes)
         if needs_first_pass(standing.split):
             standing.split = find_cuts(sources, config.split, config, staged.dataset, console)
         shelf = Shelf(
@@ -112,8 +113,12 @@ def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
     return sources
 
 
-def _check_room(sources: tuple[Source, ...], config: SplitConfig, *, written_bytes: int) -> None:
-    """Refuse what surely has no room; of a stream, only what it has packed is known."""
+def check_disk(sources: Sequence[Source], config: SplitConfig, *, written_bytes: int = 0) -> None:
+    """Refuse what surely has no room; of a stream, only what it has packed is known.
+
+    Raises:
+        TargetError: too few bytes or inodes are free, or there are too many shards.
+    """
     data_bytes = sum(source.origin.size or 0 for source in sources)
     shards = estimate_shards(config, sources)
     needed = data_bytes + shards * len(sources[0].header_line) - written_bytes

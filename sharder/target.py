@@ -13,6 +13,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from shared.durable import refuse_link, sync_file_system, sync_names
@@ -146,8 +147,7 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
     missing = [parent for parent in dataset.parents if not parent.exists()]
     try:
         with _held(dataset) as staged:
-            for side in Side:
-                _check_replaceable(side_root(dataset, side), overwrite=overwrite)
+            _check_sides(dataset, overwrite=overwrite)
             try:
                 yield staged
                 staged.publish()
@@ -202,6 +202,29 @@ def _hidden(dataset: Path) -> Path:
     return dataset.with_name(f".{dataset.name}.partial")
 
 
+def check_target(dataset: Path, *, overwrite: bool) -> None:
+    """Refuse a place that a dataset cannot be written to, without touching it.
+
+    Raises:
+        TargetError: as `staging` says; but that another run is writing it is not seen.
+    """
+    with _errors_named(_hidden(dataset)):
+        place = next(parent for parent in dataset.absolute().parents if os.path.lexists(parent))
+    found = 0
+    if not place.is_dir():
+        found = errno.ENOTDIR
+    elif not os.access(place, os.W_OK | os.X_OK):
+        found = errno.EACCES
+    if found:
+        raise TargetError(_hidden(dataset), found=os.strerror(found))
+    _check_sides(dataset, overwrite=overwrite)
+
+
+def _check_sides(dataset: Path, *, overwrite: bool) -> None:
+    for side in Side:
+        _check_replaceable(side_root(dataset, side), overwrite=overwrite)
+
+
 def _check_replaceable(root: Path, *, overwrite: bool) -> None:
     """Refuse a target that is taken; with `overwrite` only if it is no side of a dataset."""
     if not os.path.lexists(root):  # a link to nowhere is in the way, too
@@ -229,32 +252,60 @@ def check_room(out: Path, *, bytes_: int, files: int) -> None:
     Raises:
         TargetError: too few bytes or inodes are free.
     """
-    place = out.absolute()
-    with _errors_named(place):
-        while not place.exists():
-            place = place.parent
-        free = os.statvfs(place)
-    free_bytes = free.f_bavail * free.f_frsize
-    needed = bytes_ + files * _FILE_OVERHEAD_BYTES
-    if free_bytes < needed:
+    room = find_room(out)
+    needed = room.needed(bytes_, files)
+    if room.bytes < needed:
         raise TargetError(
-            place,
+            room.place,
             expected=f"{_spell(needed)} free for the shards",
-            found=_spell(free_bytes),
+            found=_spell(room.bytes),
             hint="free some room, or give another --out",
         )
-    # Some file systems make inodes as they need them, and say that they have none.
-    if free.f_files and free.f_favail < files:
+    if room.files is not None and room.files < files:
         raise TargetError(
-            place,
+            room.place,
             expected=f"{files:,} free inodes, one a shard",
-            found=f"{free.f_favail:,}",
+            found=f"{room.files:,}",
             hint="raise --rows-per-shard, or give another --out",
         )
 
 
 def _spell(size: int) -> str:
     return f"{size / 1e9:,.2f} GB" if size >= 1e8 else f"{size / 1e6:,.2f} MB"
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is free on a disk.
+
+    Attributes:
+        place: a directory on it.
+        bytes: that are free.
+        files: number of inodes that are free; None if the file system makes them as it needs them.
+    """
+
+    place: Path
+    bytes: int
+    files: int | None
+
+    def needed(self, bytes_: int, files: int) -> int:
+        """Return how many bytes files of so many bytes in all take."""
+        return bytes_ + files * _FILE_OVERHEAD_BYTES
+
+
+def find_room(out: Path) -> Room:
+    """Say what is free where a directory is, or would be made.
+
+    Raises:
+        TargetError: it cannot be looked at.
+    """
+    place = out.absolute()
+    with _errors_named(place):
+        while not place.exists():
+            place = place.parent
+        free = os.statvfs(place)
+    # Some file systems say that they have no inodes at all.
+    return Room(place, free.f_bavail * free.f_frsize, free.f_favail if free.f_files else None)
 
 
 @contextlib.contextmanager
