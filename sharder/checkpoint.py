@@ -34,7 +34,7 @@ from shared.snapshot import pack, unpack
 FORMAT = 2
 
 # Options that change neither the bytes nor the profile.
-_FREE = {"sources", "out", "name", "workers", "overwrite", "restart"}
+_FREE = {"sources", "out", "name", "scheduler", "workers", "overwrite", "restart"}
 
 # No run has so many records left over.
 _MAX_BYTES = 4 << 30

@@ -102,8 +102,10 @@ def cli() -> None:
               help="What the run may take, such as 1GiB: blocks and workers follow.")  # fmt: skip
 @click.option("--block-bytes", type=Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",
               help="Piece of the source that is one task.")  # fmt: skip
+@click.option("--scheduler", metavar="ADDRESS",
+              help="Run on a Dask cluster: tcp://HOST:PORT, or a scheduler file.")  # fmt: skip
 @click.option("--workers", type=int, default=_DEFAULTS.workers, show_default="cores",
-              help="Threads.")  # fmt: skip
+              help="Threads; with --scheduler, those of the cluster.")  # fmt: skip
 @click.option("--profile/--no-profile", default=True, show_default=True,
               help="Profile the columns; the trainer needs it, or makes its own.")  # fmt: skip
 @click.option("--max-rejected", type=_Share(), default=_DEFAULTS.max_rejected,

@@ -50,6 +50,7 @@ class SplitConfig:
         block_bytes: size of the piece of the source that is one task; 0 for what suits the source
             and `memory_bytes` (`sharder.budget`).
         memory_bytes: what the run may take at most; None for as much as the usual blocks take.
+        scheduler: address of a Dask scheduler, or the path of its file; None for threads here.
         workers: threads; NumPy, Arrow and the kernel do the work, outside the interpreter's lock.
         profile: whether to profile the columns. The trainer needs the profile, and makes its own
             where there is none.
@@ -81,6 +82,7 @@ class SplitConfig:
     seed: int = 0
     block_bytes: int = 0
     memory_bytes: int | None = None
+    scheduler: str | None = None
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
     profile: bool = True
     max_rejected: float = 0.01
@@ -110,7 +112,21 @@ class SplitConfig:
                 expected="no --block-bytes beside it, which follows from it",
                 found="both",
             )
-        _check("--workers", self.workers, 1, 1024)
+        _check("--workers", self.workers, 1, 1 << 20)
+        if self.scheduler is not None and self.shuffle:
+            raise ConfigError(
+                "--shuffle",
+                expected="no --scheduler beside it",
+                found="both",
+                hint="its buckets are appended to, which workers on several machines cannot do",
+            )
+        if self.scheduler is not None and self.memory_bytes is not None:
+            raise ConfigError(
+                "--memory",
+                expected="no --scheduler beside it",
+                found="both",
+                hint="a worker of a cluster has a limit of its own: dask worker --memory-limit",
+            )
         _check("--max-rejected", self.max_rejected, 0, 1)
         _check("--max-record-bytes", self.max_record_bytes, 1, MAX_RECORD_BYTES)
         _ = self.split  # is refused if its options contradict each other

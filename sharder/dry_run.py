@@ -12,7 +12,7 @@ from sharder.config import SplitConfig
 from sharder.graph import build
 from sharder.piece import cut_rounds
 from sharder.resume import begin_state
-from sharder.split import open_checked
+from sharder.split import check_count, open_checked
 from sharder.write import Shelf
 
 
@@ -52,6 +52,7 @@ def plan(config: SplitConfig, console: Console) -> Plan:
         ConfigError, SourceError: as the run would.
     """
     sources = open_checked(config, console)
+    check_count(sources, config)
     config = fit(config, sources)
     state = begin_state(sources, config.dataset, config)
     first = sources[0]

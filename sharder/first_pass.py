@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import cast
 
-import dask.threaded
 from rich.console import Console
 
 from sharder.align import begin
@@ -84,7 +83,7 @@ def find_cuts(
                 records = builder.add_records(index, piece, last_steps=(_COLLECT,))
                 builder.add(_COLLECT, index, _collect, (_COLLECT, index - 1), records)
             wanted = [(ALIGN, len(pieces) - 1), (_COLLECT, len(pieces) - 1)]
-            alignment, timeline = dask.threaded.get(builder.graph, wanted, pool=pool)
+            alignment, timeline = pool.get(builder.graph, wanted)
         found = timeline.find_cuts(split)
     parts = {"validation": found.validate_from, "test": found.test_from}
     begins = ", ".join(f"{side} from {cut}" for side, cut in parts.items() if cut is not None)

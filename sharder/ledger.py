@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from sharder.assign import Block
 from sharder.census import Census
 from sharder.inspect import Records, Rejected
+from sharder.write import open_again
 from shared.errors import RejectedError
 from shared.layout import REJECTED_NAME
 from shared.manifest import File, measure
@@ -120,14 +122,19 @@ class Ledger:
 
     def _write(self, rejected: Sequence[Rejected]) -> None:
         self.directory.mkdir(exist_ok=True)
-        index, records = self.directory / REASONS_NAME, self.directory / RECORDS_NAME
-        with index.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if REASONS_NAME not in self.file_bytes:
-                writer.writerow(_INDEX_HEADER)
-            writer.writerows(
-                (r.source, r.record, r.line, r.offset, len(r.data), r.reason) for r in rejected
-            )
-        with records.open("ab") as file:
-            file.writelines(r.data for r in rejected)
-        self.file_bytes = {path.name: path.stat().st_size for path in (index, records)}
+        rows = io.StringIO(newline="")
+        writer = csv.writer(rows, lineterminator="\n")
+        if REASONS_NAME not in self.file_bytes:
+            writer.writerow(_INDEX_HEADER)
+        writer.writerows(
+            (r.source, r.record, r.line, r.offset, len(r.data), r.reason) for r in rejected
+        )
+        self._append(REASONS_NAME, rows.getvalue().encode())
+        self._append(RECORDS_NAME, b"".join(r.data for r in rejected))
+
+    def _append(self, name: str, data: bytes) -> None:
+        # Not at the end of the file: a task that a cluster runs again shall add nothing twice.
+        with open_again(self.directory / name) as file:
+            file.seek(self.file_bytes.get(name, 0))
+            file.write(data)
+            self.file_bytes[name] = file.tell()

@@ -33,6 +33,7 @@ class Origin(ABC):
         has_ranges: whether any range of the bytes can be read, in parallel.
         identity: equal for two names of the same thing.
         version: tells whether it has changed: when it was written, or what the store says of it.
+        path: of a file, from whatever directory; None if it is none.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Origin(ABC):
     has_ranges: bool
     identity: Hashable
     version: str = ""
+    path: Path | None = None
 
     @abstractmethod
     def open(self, *, again: bool) -> io.RawIOBase:
@@ -80,11 +82,13 @@ class LocalFile(Origin):
     """A file."""
 
     has_ranges = True
+    path: Path
 
     def __init__(self, name: str) -> None:
         """Look at the file."""
-        self.name, self._path = name, Path(name)
-        with readable(name), self._path.open("rb") as file:
+        self.name = name
+        self.path = Path(name).absolute()
+        with readable(name), self.path.open("rb") as file:
             status = os.fstat(file.fileno())
         self.size, self.identity = status.st_size, (status.st_dev, status.st_ino)
         self.version = str(status.st_mtime_ns)
@@ -92,11 +96,11 @@ class LocalFile(Origin):
     def open(self, *, again: bool) -> io.RawIOBase:  # noqa: ARG002
         """Open it at its start."""
         with readable(self.name):
-            return self._path.open("rb", buffering=0)
+            return self.path.open("rb", buffering=0)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return a range of the bytes."""
-        with readable(self.name), self._path.open("rb") as file:
+        with readable(self.name), self.path.open("rb") as file:
             file.seek(offset)
             return file.read(size)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from typing import Any
 
-import dask.threaded
 from rich.console import Console
 
 from sharder.assign import Block
@@ -18,7 +17,7 @@ from sharder.config import SplitConfig
 from sharder.graph import State, build
 from sharder.inspect import Records
 from sharder.piece import cut_rounds
-from sharder.pool import threads
+from sharder.pool import Pool, threads
 from sharder.progress import ProgressCallback
 from sharder.resume import Standing
 from sharder.shuffle import gather_all
@@ -49,12 +48,24 @@ def write_shards(
         SourceError: the sources cannot be split.
         TargetError: the shards cannot be written.
     """
-    with threads(config.workers, sources) as pool:
+    with _open_pool(config, sources, shelf) as pool:
+        config = replace(config, workers=pool.workers)
         _read_all(sources, staged, shelf, config, standing, pool, console)
         standing.state.ledger.close()
         if standing.buckets is not None:
             gather_all(standing, staged, shelf, config, pool, console)
     standing.shards.add(write_left_over(standing.state.numbering, shelf))
+
+
+def _open_pool(
+    config: SplitConfig, sources: Sequence[Source], shelf: Shelf
+) -> AbstractContextManager[Pool]:
+    if config.scheduler is None:
+        return threads(config.workers, sources)
+    # Not at the top: few runs need it.
+    from sharder.cluster import connect
+
+    return connect(config.scheduler, sources, shelf.dataset)
 
 
 def _read_all(
@@ -63,7 +74,7 @@ def _read_all(
     shelf: Shelf,
     config: SplitConfig,
     standing: Standing,
-    pool: ThreadPoolExecutor,
+    pool: Pool,
     console: Console,
 ) -> None:
     """Write all records to shards, or to the buckets of a shuffle."""
@@ -83,7 +94,7 @@ def _read_all(
                 *(pieces, standing.state, header, shelf, config, standing.split),
                 scatter_to=_scatter_to(standing, staged),
             )
-            written, *chains = dask.threaded.get(graph, wanted, pool=pool)
+            written, *chains = pool.get(graph, wanted, shown.advance)
             standing.state = State(*chains)
             if standing.buckets is not None:
                 standing.buckets.add(written)

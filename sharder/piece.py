@@ -23,12 +23,14 @@ class Piece:
     Attributes:
         source: what it is a piece of.
         first: whether it is the source's first.
+        size: in bytes; None if it is known only when it was read.
         in_order: whether it can be read only when the piece before it was read.
         read: returns its bytes.
     """
 
     source: Source
     first: bool
+    size: int | None
     in_order: bool
     read: Callable[[], Chunk]
 
@@ -60,8 +62,9 @@ def cut_rounds(sources: Sequence[Source], piece_bytes: int) -> Generator[list[Pi
 def _cut_ranges(source: Source, piece_bytes: int) -> Iterator[Piece]:
     size = source.origin.size or 0
     for offset in range(source.data_offset, size, piece_bytes):
-        read = partial(read_range, source, offset, min(piece_bytes, size - offset))
-        yield Piece(source, offset == source.data_offset, in_order=False, read=read)
+        piece_size = min(piece_bytes, size - offset)
+        read = partial(read_range, source, offset, piece_size)
+        yield Piece(source, offset == source.data_offset, piece_size, in_order=False, read=read)
 
 
 def read_range(source: Source, offset: int, size: int) -> Chunk:
@@ -88,8 +91,8 @@ def _cut_stream(source: Source, piece_bytes: int) -> Iterator[list[Piece]]:
     with source.open() as stream:
         stream.skip(source.data_offset)
         read = partial(stream.read, piece_bytes)
-        first = Piece(source, first=True, in_order=True, read=read)
-        other = Piece(source, first=False, in_order=True, read=read)
+        first = Piece(source, first=True, size=None, in_order=True, read=read)
+        other = Piece(source, first=False, size=None, in_order=True, read=read)
         yield [first] + [other] * (_FIRST_ROUND_PIECES - 1)
         n_pieces = 2 * _FIRST_ROUND_PIECES
         while not stream.ended:

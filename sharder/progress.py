@@ -87,7 +87,10 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         step, _index = key
         if step != self._step:
             return
-        size = self._measure(result)
+        self.advance(self._measure(result))
+
+    def advance(self, size: int) -> None:
+        """Note that so many bytes more were read."""
         self.done_bytes += size
         if self._bar:
             self._bar.advance(self._task, size)

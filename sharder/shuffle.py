@@ -9,13 +9,11 @@ A part is gathered only when the part `window` places before it is written, as i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
 
-import dask.threaded
 from rich.console import Console
 
 from sharder.assign import Block
@@ -23,6 +21,7 @@ from sharder.buckets import ENTRY_BYTES, Buckets, Part, bucket_path, gather
 from sharder.config import SplitConfig
 from sharder.graph import NUMBER, WRITE
 from sharder.number import Numbering, number
+from sharder.pool import Pool
 from sharder.progress import ProgressCallback
 from sharder.reading import Graph
 from sharder.resume import Standing
@@ -40,7 +39,7 @@ def gather_all(
     staged: Staging,
     shelf: Shelf,
     config: SplitConfig,
-    pool: ThreadPoolExecutor,
+    pool: Pool,
     console: Console,
 ) -> None:
     """Write the shards of all records that were scattered, and remove the buckets behind it.
@@ -60,7 +59,7 @@ def gather_all(
                 bucket_path(staged.buckets, bucket).unlink(missing_ok=True)
             some = parts[standing.gathered : standing.gathered + ROUND_PARTS]
             graph, wanted = _build(some, standing.state.numbering, staged, shelf, config)
-            written, numbering = dask.threaded.get(graph, wanted, pool=pool)
+            written, numbering = pool.get(graph, wanted)
             standing.state = replace(standing.state, numbering=numbering)
             standing.shards.add(chain.from_iterable(written))
             standing.gathered += len(some)

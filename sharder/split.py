@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,13 +60,15 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     Raises:
         ConfigError: there is no column to split by, or it has too many classes.
         SourceError: the sources cannot be split; nothing is left behind.
-        TargetError: the dataset cannot be written. What is done by then may be kept for the next
-            run; a note of the error says so.
+        TargetError, WorkerError: the dataset cannot be written, or the cluster is lost. What is
+            done by then may be kept for the next run; a note of the error says so.
     """
     started = time.monotonic()
     console = console or Console(stderr=True)
     sources = open_checked(config, console)
     asked, config = config, fit(config, sources)
+    if config.scheduler is not None:
+        config = dataclasses.replace(config, out=config.out.absolute())  # others write there
     with staging(config.dataset, overwrite=config.overwrite) as staged:
         standing = begin_run(sources, staged, config, console)
         check_disk(sources, config, written_bytes=standing.shards.bytes)
@@ -80,9 +83,7 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
         manifest = _describe(sources, config, standing)
         save_manifest(manifest, staged.dataset)
     seconds = time.monotonic() - started
-    return SplitResult(
-        config.dataset, manifest, seconds, standing.earlier_bytes, asked.memory_bytes
-    )
+    return SplitResult(asked.dataset, manifest, seconds, standing.earlier_bytes, asked.memory_bytes)
 
 
 def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
@@ -127,7 +128,16 @@ def check_disk(sources: Sequence[Source], config: SplitConfig, *, written_bytes:
         round_bytes = ROUND_PARTS * Buckets.begin(data_bytes, config.block_bytes).part_bytes
         needed += min(data_bytes, round_bytes) + shards * config.rows_per_shard * ENTRY_BYTES
     check_room(config.out, bytes_=needed, files=shards)
-    if shards > len(SIDES) * MAX_SHARDS:  # no need to read it all to find that out
+    check_count(sources, config)
+
+
+def check_count(sources: Sequence[Source], config: SplitConfig) -> None:
+    """Refuse more shards than a manifest can list: no need to read it all to find that out.
+
+    Raises:
+        ConfigError: there are too many.
+    """
+    if (shards := estimate_shards(config, sources)) > len(SIDES) * MAX_SHARDS:
         raise too_many_shards(shards)
 
 

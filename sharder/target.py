@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.durable import refuse_link, sync_file_system, sync_names
-from shared.errors import ShardfitError, TargetError, UnreadableError
+from shared.errors import ShardfitError, TargetError, UnreadableError, WorkerError
 from shared.layout import (
     MANIFEST_NAME,
     REJECTED_NAME,
@@ -108,7 +108,7 @@ class Staging:
     def keeps(self, error: BaseException) -> bool:
         """Tell whether what is there is worth keeping after an error."""
         is_final = isinstance(error, ShardfitError) and not isinstance(
-            error, TargetError | UnreadableError
+            error, TargetError | UnreadableError | WorkerError
         )
         return not is_final and self.checkpoint.exists()
 

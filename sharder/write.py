@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import xxhash
@@ -123,17 +125,30 @@ def too_many_shards(number: int) -> ConfigError:
     )
 
 
+def open_again(path: Path) -> BinaryIO:
+    """Open a file to write what is perhaps there already.
+
+    A cluster runs a task again if it has lost a worker, which may not know and be writing still.
+    Both write the same bytes at the same place, so the file is never emptied first.
+    """
+
+    def opener(name: str, _flags: int) -> int:
+        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+
+    return open(path, "wb", buffering=_BUFFER_BYTES, opener=opener)
+
+
 def _write_shard(
     dataset: Path, side: int, number: int, parts: Sequence[bytes | memoryview]
 ) -> Shard:
     if number >= MAX_SHARDS:
         raise too_many_shards(number + 1)
     digest = xxhash.xxh3_128()
-    # Not joined first: with long records a shard may be far larger than a block. And a file that is
-    # there already would be another run's: never write over it.
-    with shard_path(dataset, SIDES[side], number).open("xb", buffering=_BUFFER_BYTES) as file:
+    # Not joined first: with long records a shard may be far larger than a block.
+    with open_again(shard_path(dataset, SIDES[side], number)) as file:
         file.writelines(parts)
         for part in parts:
             digest.update(part)
         size = file.tell()
+        file.truncate()
     return Shard(side, size, digest.digest())

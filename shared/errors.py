@@ -8,7 +8,7 @@
     ├── TargetError             the place to write to: taken, full, or read-only
     ├── ConfigError             an option or argument that cannot be meant
     ├── ModelError              the model, its code or its numbers: a bad --model, a NaN loss
-    └── WorkerError             a process that reads shards died or is stuck, again and again
+    └── WorkerError             a process that works for this one is lost, or stuck, again and again
 
 A bug is anything else, and keeps its traceback.
 """
@@ -82,4 +82,4 @@ class ModelError(ShardfitError):
 
 
 class WorkerError(ShardfitError):
-    """A process that reads shards died or is stuck, again and again."""
+    """A process that works for this one is lost, or stuck, again and again."""

@@ -15,7 +15,7 @@ SAMPLE = Path(__file__).parents[1] / "data" / "quest_log_sample.csv"
 # third file behind a checkpoint is opened, whatever else the machine does.
 TRAP = """
 import itertools, os, sys
-FILES, NEW = os.environ["FILES"], os.O_EXCL | os.O_APPEND
+FILES, NEW = os.environ["FILES"], os.O_NOFOLLOW | os.O_APPEND
 checkpoints, shards = int(os.environ["CHECKPOINTS"]), itertools.count(1)
 
 def look(event, arguments):

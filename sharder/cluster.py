@@ -1,0 +1,250 @@
+"""A Dask cluster that runs the graphs: workers on other machines, which see the same storage.
+
+No block travels through the scheduler, and none but seldom between two workers: Dask runs a task
+where the most of what it needs is. What the client gets of a round is the state of the chains.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sharder.reading import READ, Graph
+from sharder.shipping import ship, unique, unpack_results
+from sharder.source import Source
+from shared.errors import ConfigError, SourceError, TargetError, WorkerError
+
+# With one, a worker that has nothing to do fetches every third block from one that is busy; with
+# two, every tenth.
+_BLOCKS_PER_THREAD = 2
+# How often it is looked whether there are workers at all, and how long there may be none.
+_LOOK_S = 5.0
+_WITHOUT_WORKERS_S = 60.0
+# How long a task may need to come to its end once nobody wants its result.
+_END_S = 60.0
+
+
+class Cluster:
+    """A connection to a cluster.
+
+    Attributes:
+        workers: number of blocks that are worked on at once.
+    """
+
+    def __init__(self, client: Any, dataset: Path) -> None:
+        """Wait for the first worker, and for the end of what runs for the same dataset.
+
+        Args:
+            client: of the cluster.
+            dataset: that is written.
+        """
+        self._client = client
+        self._name = f"scheduler {client.scheduler.address}"
+        try:
+            client.wait_for_workers(1, timeout=_WITHOUT_WORKERS_S)
+        except TimeoutError:
+            raise self._without_workers() from None
+        self.workers = _BLOCKS_PER_THREAD * sum(client.nthreads().values())
+        target = hashlib.sha256(bytes(dataset)).hexdigest()[:12]
+        self._run = f"{target}-{uuid.uuid4().hex}"
+        # Of a client that was killed, a task may be running still.
+        self._wait_until_idle(target)
+
+    def close(self) -> None:
+        """Wait until no task is under way."""
+        self._wait_until_idle(self._run)
+
+    def get(
+        self, graph: Graph, wanted: Sequence[Any], advance: Callable[[int], None] | None = None
+    ) -> list[Any]:
+        """Run a graph."""
+        from distributed import KilledWorker
+        from distributed.client import futures_of
+        from distributed.comm import CommClosedError
+
+        run = f"{self._run}-{uuid.uuid4().hex}"
+        writes, *chains = wanted
+        keys = [[unique(key, run) for key in writes], *(unique(key, run) for key in chains)]
+        futures = self._client.get(ship(graph, run), keys, sync=False)
+        sizes = {
+            future.key: graph[READ, index][0].keywords["piece"].size
+            for (_, index), future in zip(writes, futures[0], strict=True)
+        }
+        try:
+            self._wait(futures_of(futures), sizes, advance)
+            return unpack_results(wanted, self._client.gather(futures))
+        except KilledWorker as error:
+            raise WorkerError(
+                self._name,
+                expected="workers that stay alive",
+                found=f"{error.allowed_failures + 1} that died at the same task, "
+                f"{error.task[0]!r}, the last of them {error.last_worker.address}",
+                hint="its log says why; of memory, smaller --block-bytes take less",
+            ) from None
+        except CommClosedError as error:
+            raise self._lost(error) from None
+        finally:
+            for future in futures_of(futures):
+                future.release()
+
+    def _wait(
+        self, futures: Sequence[Any], sizes: dict[Any, int], advance: Callable[[int], None] | None
+    ) -> None:
+        """Wait until all is done; the first error ends it."""
+        from concurrent.futures import CancelledError
+
+        from distributed import wait
+
+        pending, last_seen = set(futures), time.monotonic()
+        while pending:
+            try:
+                done, pending = wait(pending, timeout=_LOOK_S, return_when="FIRST_COMPLETED")
+            except TimeoutError:
+                done = set()
+            except CancelledError as error:
+                raise self._lost(error) from None
+            for future in done:
+                if future.status == "error":
+                    future.result()
+                if advance is not None:
+                    advance(sizes.get(future.key, 0))
+            if done or self._client.scheduler_info()["workers"]:
+                last_seen = time.monotonic()
+            elif time.monotonic() - last_seen > _WITHOUT_WORKERS_S:
+                raise self._without_workers()
+
+    def check(self, sources: Sequence[Source], dataset: Path) -> None:
+        """Refuse what the workers do not see, or cannot read.
+
+        Raises:
+            SourceError: a source is a stream.
+            TargetError: a worker does not see a source, or the dataset.
+            WorkerError: a worker has not the same packages.
+        """
+        for source in sources:
+            if not source.has_ranges:
+                raise SourceError(
+                    source.name,
+                    expected="a source that workers can read in pieces, with --scheduler",
+                    found="a stream, which can only be read in order, by one process",
+                    hint="make it an unpacked file in UTF-8, or leave out --scheduler",
+                )
+        files = {
+            str(path): source.origin.size for source in sources if (path := source.origin.path)
+        }
+        try:
+            self._client.run_on_scheduler(_nothing)
+            found = self._client.run(_look, files, dataset)
+        except Exception as error:
+            raise WorkerError(
+                self._name,
+                expected="the packages of this environment there and at its workers",
+                found=f"{type(error).__name__}: {error}",
+                hint="install shardfit there, the same version as here",
+            ) from None
+        for worker, missing in found.items():
+            if missing:
+                raise TargetError(
+                    f"worker {worker}",
+                    expected=f"to see {missing} as this process does",
+                    found="nothing there, or something else",
+                    hint="put source and --out on storage that all workers see, at the same path",
+                )
+
+    def _wait_until_idle(self, run: str) -> None:
+        """Wait until no worker has a task of a run in hand."""
+        until = time.monotonic() + _END_S
+        while any(self._client.run(_is_busy, run, on_error="ignore").values()):
+            if time.monotonic() > until:
+                raise WorkerError(
+                    self._name, expected="its tasks to end", found="one that does not"
+                )
+            time.sleep(0.05)
+
+    def _lost(self, error: BaseException) -> WorkerError:
+        return WorkerError(
+            self._name,
+            expected="it to stay",
+            found=f"a connection that was lost: {error}",
+            hint="start it again, then run the same command again",
+        )
+
+    def _without_workers(self) -> WorkerError:
+        return WorkerError(
+            self._name,
+            expected="workers",
+            found=f"none for {_WITHOUT_WORKERS_S:.0f} s",
+            hint="start some: dask worker ADDRESS-OF-THE-SCHEDULER",
+        )
+
+
+@contextmanager
+def connect(scheduler: str, sources: Sequence[Source], dataset: Path) -> Iterator[Cluster]:
+    """Connect to a cluster; behind it no task is under way, after an error neither.
+
+    Args:
+        scheduler: its address, or the path of the file that it has written that to.
+        sources: that are read.
+        dataset: that is written.
+
+    Raises:
+        ConfigError: there is no package for it, or no such file.
+        SourceError, TargetError: the workers do not see what this process sees.
+        WorkerError: it does not answer, or has no workers.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigError(
+            "--scheduler",
+            expected="the package distributed",
+            found="none",
+            hint="pip install distributed",
+        ) from None
+    if "://" not in scheduler and not Path(scheduler).is_file():
+        raise ConfigError(
+            f"--scheduler {scheduler}",
+            expected="tcp://HOST:PORT, or what `dask scheduler --scheduler-file` has written",
+            found="neither",
+        )
+    where = {"address": scheduler} if "://" in scheduler else {"scheduler_file": scheduler}
+    try:
+        client = Client(**where, set_as_default=False, name="sharder")
+    except (OSError, ValueError) as error:
+        raise WorkerError(
+            f"--scheduler {scheduler}",
+            expected="a Dask scheduler that answers",
+            found=str(error),
+            hint="start one: dask scheduler",
+        ) from None
+    try:
+        with client.as_current():
+            cluster = Cluster(client, dataset)
+            cluster.check(sources, dataset)
+            with closing(cluster):
+                yield cluster
+    finally:
+        client.close()
+
+
+def _look(files: dict[str, int], dataset: Path) -> str:
+    """Return what cannot be seen from here; run on a worker."""
+    for name, size in files.items():
+        path = Path(name)
+        if not path.is_file() or path.stat().st_size != size:
+            return name
+    return "" if dataset.is_dir() else str(dataset)
+
+
+def _is_busy(run: str, dask_worker: Any) -> bool:
+    """Tell whether a worker has a task of a run in hand; run on it."""
+    return any(run in key[1] for key in dask_worker.active_threads.values() if len(key) == 3)
+
+
+def _nothing() -> None:
+    """Run on the scheduler, to see whether it knows this module."""

@@ -1,0 +1,151 @@
+"""A split on a real Dask cluster: a scheduler and workers, each a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from splitting import SHARDER, failure, sharder, tree, write
+
+DASK = str(Path(sys.executable).with_name("dask"))
+# Small blocks, and so many that a worker can be killed among them.
+OPTIONS = ("--block-bytes", 4000, "--rows-per-shard", 50)
+
+
+class Cluster:
+    """A scheduler and its workers, in a directory of their own, which the source is not in."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.file = home, home / "scheduler.json"
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self.start("scheduler", "--port", "0")
+        while not self.file.exists():
+            assert self.scheduler.poll() is None
+            time.sleep(0.05)
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.home / "log").open("ab") as log:
+            options = ("--scheduler-file", str(self.file), "--no-dashboard")
+            return subprocess.Popen([DASK, *command, *options], cwd=self.home, stderr=log)
+
+    def start_worker(self) -> None:
+        # Without a nanny, which would start a worker that was killed anew.
+        self.workers.append(self.start("worker", "--nthreads", "1", "--no-nanny"))
+
+    def stop(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.terminate()
+            process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    started = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        started.start_worker()
+        started.start_worker()
+        yield started
+    finally:
+        started.stop()
+
+
+def write_log(home: Path) -> None:
+    random = Random(0)
+    lines = ["id,player,score,comment"]
+    for number in range(30_000):
+        comment = '"a ""b"",\nc"' if number % 11 == 0 else f"word {random.randrange(30)}"
+        lines.append(f"{number},p{random.randrange(400)},{random.gauss(10, 3):.3f},{comment}")
+        if number % 500 == 0:
+            lines.append(f"bad,{number}")
+    write(home, "\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a source, split by threads."""
+    home = tmp_path_factory.mktemp("undisturbed")
+    write_log(home)
+    sharder("split", "drop.csv", "--out", "data", *OPTIONS, cwd=home)
+    return home
+
+
+def test_a_cluster_gives_the_same_bytes_also_if_a_worker_is_killed(
+    undisturbed: Path, cluster: Cluster
+) -> None:
+    expected = tree(undisturbed / "data")
+    command = ["split", "drop.csv", "--scheduler", cluster.file, *OPTIONS, "--out"]
+    sharder(*command, "whole", "--block-bytes", 40_000, cwd=undisturbed)
+    assert tree(undisturbed / "whole") == expected
+
+    shards = undisturbed / "killed/.log_quest.partial/log_quest/splited"
+    process = subprocess.Popen(
+        [SHARDER, *map(str, command), "killed"], cwd=undisturbed, stderr=subprocess.PIPE
+    )
+    while not shards.is_dir() or len(list(shards.iterdir())) < 100:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    cluster.workers[0].kill()
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 0, told.decode()
+    assert tree(undisturbed / "killed") == expected
+    assert {path.name for path in (undisturbed / "killed").iterdir()} == {
+        "log_quest",
+        "log_quest_validate",
+    }
+    cluster.start_worker()
+
+
+def test_an_error_on_a_worker_is_told_as_of_a_thread_and_leaves_nothing(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    write(tmp_path, "a,b\n" + "1,2\n" * 5000 + "1,2,3\n" * 5000)
+    options = ("--out", "data", "--block-bytes", 1000)
+    message = failure("split", "drop.csv", *options, cwd=tmp_path)
+    there = failure("split", "drop.csv", *options, "--scheduler", cluster.file, cwd=tmp_path)
+    assert "record 5001 (line 5002, byte 20004): 3 fields, the header has 2" in there
+    assert there == message
+    assert list(tmp_path.iterdir()) == [tmp_path / "drop.csv"]
+
+
+def test_what_a_cluster_cannot_do_is_refused(tmp_path: Path, cluster: Cluster) -> None:
+    source = write(tmp_path, "a\n" + "1\n" * 100)
+    options = ("--out", "data", "--scheduler", cluster.file)
+    assert "stdin: expected a source that workers can read in pieces" in failure(
+        *("split", "-", *options), cwd=tmp_path, stdin=source.read_bytes()
+    )
+    # What this path means depends on the process that looks at it.
+    message = failure("split", "/proc/self/cwd/drop.csv", *options, cwd=tmp_path)
+    assert "expected to see /proc/self/cwd/drop.csv as this process does" in message
+    both = sharder("split", source, *options, "--memory", "1GiB", cwd=tmp_path, status=2)
+    assert "--memory: expected no --scheduler beside it" in both.stderr
+    both = sharder("split", source, *options, "--shuffle", cwd=tmp_path, status=2)
+    assert "--shuffle: expected no --scheduler beside it" in both.stderr
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_scheduler_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "1s")
+    write(tmp_path, "a\n1\n")
+    options = ("--out", "data", "--scheduler")
+    message = failure("split", "drop.csv", *options, "tcp://127.0.0.1:9", cwd=tmp_path)
+    assert "--scheduler tcp://127.0.0.1:9: expected a Dask scheduler that answers" in message
+    message = failure("split", "drop.csv", *options, "127.0.0.1:9", cwd=tmp_path)
+    assert "--scheduler 127.0.0.1:9: expected tcp://HOST:PORT, or what `dask scheduler" in message
+
+
+def test_without_the_package_the_install_command_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "a\n1\n")
+    write(tmp_path, "raise ImportError", "distributed.py")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    options = ("--out", "data", "--scheduler", "tcp://127.0.0.1:9")
+    message = failure("split", "drop.csv", *options, cwd=tmp_path)
+    assert "expected the package distributed, found none; pip install distributed" in message
