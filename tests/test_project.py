@@ -32,13 +32,15 @@ def test_the_three_packages_lie_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(("program", "name", "command"), COMMANDS, ids=str)
-def test_the_readme_has_every_command_and_option(
+def test_every_command_and_option_is_documented(
     program: str, name: str, command: click.Command
 ) -> None:
     assert f"{program} {name}" in README
+    document = ROOT / "docs" / f"{program}.md"
+    text = document.read_text(encoding="utf-8") if document.exists() else README
     for parameter in command.params:
         if isinstance(parameter, click.Option):
-            missing = [option for option in parameter.opts if option not in README]
+            missing = [option for option in parameter.opts if option not in text]
             assert not missing, f"{program} {name}"
 
 

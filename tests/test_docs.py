@@ -1,0 +1,76 @@
+"""Each example of the reference works, in the order in which a reader meets it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from splitting import shell
+
+from sharder.cli import cli as sharder_cli
+
+ROOT = Path(__file__).parents[1]
+RECORDS = 3000
+
+REFERENCES = {"sharder": sharder_cli}
+
+
+def read_examples(program: str) -> list[str]:
+    """Return the blocks that a reader can run."""
+    text = (ROOT / "docs" / f"{program}.md").read_text(encoding="utf-8")
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def drops(tmp_path: Path) -> Path:
+    """A directory with the sources that the examples name."""
+    log = tmp_path / "quest_log.csv"
+    make = ["--records", str(RECORDS), "--out", str(log)]
+    subprocess.run(
+        [sys.executable, str(ROOT / "data/make_quest_log.py"), *make],
+        check=True,
+        capture_output=True,
+    )
+    (tmp_path / "quest_log.csv.gz").write_bytes(gzip.compress(log.read_bytes()))
+    rows = [
+        ["id", "name"],
+        *([str(number), f"第{number}章、勇者は城へ向かった"] for number in range(300)),
+    ]
+    for name in ("part-1.csv", "part-2.csv", "cp932.csv", "bad.csv"):
+        encoding = "cp932" if name == "cp932.csv" else "utf-8"
+        with (tmp_path / name).open("w", encoding=encoding, newline="") as file:
+            csv.writer(file).writerows(rows)
+    with (tmp_path / "bad.csv").open("a") as file:
+        file.write("one field\n")
+    with (tmp_path / "semicolons.csv").open("w", newline="") as file:
+        csv.writer(file, delimiter=";", quotechar="'").writerows(rows)
+    with (tmp_path / "dump.txt").open("w", newline="") as file:
+        csv.writer(
+            file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, escapechar="\\"
+        ).writerows([*rows, ["301", "a\ttab"]])
+    with (tmp_path / "numbers.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows[1:])
+    return tmp_path
+
+
+@pytest.mark.parametrize("program", REFERENCES)
+def test_the_examples_work(program: str, drops: Path) -> None:
+    for example in read_examples(program):
+        done = shell(f"set -e; {example}", cwd=drops)
+        assert done.returncode == 0, f"{example}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("program", REFERENCES)
+def test_each_option_has_an_example(program: str) -> None:
+    words = set(re.findall(r"--[a-z-]+", "".join(read_examples(program))))
+    for name, command in REFERENCES[program].commands.items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                names = {*parameter.opts, *parameter.secondary_opts}
+                assert names & words, f"{program} {name} {parameter.opts}"
