@@ -24,7 +24,7 @@ from sharder.number import Numbering
 from sharder.shards import ShardTable
 from sharder.source import Source
 from sharder.strata import Strata
-from shared.durable import create, publish, sync_file_system
+from shared.durable import sync_file_system, write_whole
 from shared.errors import TargetError
 from shared.layout import shard_dir, shard_name, shard_number
 from shared.manifest import Split, spell_path
@@ -156,10 +156,7 @@ def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
     """Write a checkpoint, whole or not at all, once what it tells of is on disk."""
     data = pack(checkpoint)
     sync_file_system(file.parent)
-    temporary = file.with_name(f"{file.name}.tmp")
-    with create(temporary) as written:
-        written.write(xxhash.xxh3_128_digest(data) + data)
-    publish(temporary, file)
+    write_whole(file, xxhash.xxh3_128_digest(data) + data)
 
 
 def load_checkpoint(file: Path) -> Checkpoint | None:

@@ -23,6 +23,21 @@ def create(temporary: Path) -> BinaryIO:
     return temporary.open("xb")
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with create(temporary) as file:
+            file.write(data)
+        publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def refuse_link(path: Path) -> None:
     """Refuse a link in the place of a file or directory of ours: it may lead anywhere.
 

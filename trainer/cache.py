@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import math
 import mmap
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -99,7 +100,7 @@ def _identity(shard: Shard) -> tuple[object, ...]:
         return shard.records, shard.bytes, shard.xxh3_128
     path = Path(shard.path)
     found = path.stat()
-    return str(path.resolve()), found.st_size, found.st_mtime_ns
+    return os.fsencode(path.resolve()), found.st_size, found.st_mtime_ns
 
 
 def array_shapes(records: int, spec: FeatureSpec) -> list[tuple[int, ...]]:

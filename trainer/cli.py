@@ -107,7 +107,7 @@ def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
     from trainer.summary import print_summary
 
     print_summary(run(config), config.out)
-    click.echo(config.out)
+    click.echo(os.fsencode(config.out))
 
 
 @cli.command()
@@ -152,7 +152,7 @@ def predict(*, out: str, **options: Any) -> None:
     records = run_predict(config)
     click.echo(f"{records:,} records", err=True)
     if config.out is not None:
-        click.echo(config.out)
+        click.echo(os.fsencode(config.out))
 
 
 @cli.group()
@@ -188,12 +188,12 @@ def clear(place: Path) -> None:
 
 
 def _dataset_path(argument: str) -> Path:
-    """Return the dataset's path, which `-` takes from the only line of stdin."""
+    """Return the dataset's path, which `-` takes from stdin."""
     if argument != "-":
         return Path(argument)
-    # As bytes: a path may have any, whatever the locale.
-    line = sys.stdin.buffer.readline().strip()
-    if not line:
+    # As bytes, and to its end: a path may have any, line ends too, whatever the locale.
+    line = sys.stdin.buffer.read().removesuffix(b"\n")
+    if not line.strip():
         raise ConfigError(
             "stdin",
             expected="the path of a dataset",

@@ -11,7 +11,7 @@ import msgspec
 import tomlkit
 from tomlkit.items import Array, Table
 
-from shared.durable import create
+from shared.durable import write_whole
 from shared.errors import TargetError
 from shared.schema import Column, ColumnType
 from trainer.edits import DROP
@@ -64,16 +64,20 @@ def render_features(spec: FeatureSpec, columns: Sequence[Column]) -> str:
 
 
 def save_features(spec: FeatureSpec, columns: Sequence[Column], path: Path) -> None:
-    """Write a spec as TOML.
+    """Write a spec as TOML, whole or not at all.
 
     Raises:
         TargetError: the file cannot be written.
     """
     try:
-        with create(path) as file:
-            file.write(render_features(spec, columns).encode())
+        write_whole(path, render_features(spec, columns).encode())
     except OSError as error:
-        raise TargetError(path, found=error.strerror or str(error)) from None
+        raise TargetError(
+            path,
+            expected="to write the features",
+            found=error.strerror or str(error),
+            hint="see to it, then run the same command again",
+        ) from None
 
 
 def _table(column: Column, feature: Feature) -> Table:

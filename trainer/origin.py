@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from shared.manifest import spell_path
 from trainer.config import NEUTRAL_OPTIONS, FitConfig
 from trainer.dataset import Dataset
 from trainer.features import FeatureSpec
@@ -32,7 +35,13 @@ def origin_of(config: FitConfig, dataset: Dataset, spec: FeatureSpec) -> Origin:
 
 def options_of(config: FitConfig) -> dict[str, Any]:
     """Return options as JSON has them, which is how they come back from a file."""
-    options: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config, enc_hook=str))
+    # A path may have bytes that are no UTF-8, and be an option that is text: --cache.
+    spelled = {
+        option.name: spell_path(value) if isinstance(value, str | Path) else value
+        for option in dataclasses.fields(config)
+        for value in [getattr(config, option.name)]
+    }
+    options: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(spelled))
     return options
 
 

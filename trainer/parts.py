@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +17,7 @@ from typing import BinaryIO
 import msgspec
 import pyarrow as pa
 
-from shared.durable import publish
+from shared.durable import create, publish, write_whole
 from shared.errors import ContractError
 from shared.reading import decode_json, read_plain
 
@@ -69,7 +70,6 @@ class Parts:
         """
         self._directory = directory
         self._temporary = directory / _TEMPORARY_NAME
-        self._temporary.unlink(missing_ok=True)  # it may be a link that somebody has laid
         file = directory / _JOB_NAME
         before = None
         with contextlib.suppress(FileNotFoundError, ContractError):
@@ -84,14 +84,14 @@ class Parts:
                 ]
                 say(f"begins anew, since {' and '.join(changes)}")
             self.remove()
-            self._temporary.write_bytes(msgspec.json.encode(job))
-            publish(self._temporary, file)
+            write_whole(file, msgspec.json.encode(job))
         self.rows = max((int(path.stem) for path in self._list()), default=0)
 
     def add(self, table: pa.Table) -> None:
         """Keep the next rows."""
         rows = self.rows + len(table)
-        with pa.ipc.new_file(self._temporary, table.schema) as writer:
+        # Files that Python has opened: Arrow opens none whose name is no UTF-8.
+        with create(self._temporary) as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
         publish(self._temporary, self._directory / f"{rows:012}{_SUFFIX}")
         self.rows = rows
@@ -99,12 +99,13 @@ class Parts:
     def read(self) -> Iterator[pa.Table]:
         """Yield the rows, in the tables that were added."""
         for path in self._list():
-            with pa.memory_map(str(path)) as file:
-                yield pa.ipc.open_file(file).read_all()
+            with path.open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            yield pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
 
     def publish(self, write: Callable[[BinaryIO], None], path: Path) -> None:
         """Give a file, once `write` has written it, its name; the parts are then removed."""
-        with self._temporary.open("wb") as file:
+        with create(self._temporary) as file:
             write(file)
         publish(self._temporary, path)
         self.remove()

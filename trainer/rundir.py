@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from shared.durable import create, publish, refuse_link
+from shared.durable import refuse_link, write_whole
 from shared.errors import ContractError, TargetError
 from shared.lock import LOCK_NAME
 from shared.reading import decode_json, read_plain
@@ -135,13 +135,15 @@ def save_run(run: Run, out: Path) -> None:
         TargetError: it cannot be written.
     """
     text = msgspec.json.format(msgspec.json.encode(run), indent=1)
-    temporary = out / f".{RUN_NAME}.tmp"
     try:
-        with create(temporary) as file:
-            file.write(text + b"\n")
-        publish(temporary, out / RUN_NAME)
+        write_whole(out / RUN_NAME, text + b"\n")
     except OSError as error:
-        raise TargetError(out / RUN_NAME, found=error.strerror or str(error)) from None
+        raise TargetError(
+            out / RUN_NAME,
+            expected="to write what the run was",
+            found=error.strerror or str(error),
+            hint="see to it, then run the same command again",
+        ) from None
 
 
 def load_run(path: Path) -> Run:

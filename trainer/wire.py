@@ -12,6 +12,7 @@ who may write where, and holds back a worker that is too far ahead.
 from __future__ import annotations
 
 import io
+import os
 import struct
 from collections.abc import Generator, Iterator
 
@@ -58,6 +59,10 @@ _head_decoder = msgspec.msgpack.Decoder(Hello | Done | Failed)
 
 def pack(message: Shard | Hello | Failed) -> bytes:
     """Return a message as bytes."""
+    if isinstance(message, Shard):
+        # A path may have bytes that are no UTF-8, which text in a message has to be.
+        path = os.fsencode(message.path).decode("latin-1")
+        message = msgspec.structs.replace(message, path=path)
     return _pack(message)
 
 
@@ -75,7 +80,9 @@ def unpack_shards(pipe: io.RawIOBase) -> Iterator[Shard | None]:
     """
     try:
         while True:
-            yield _shard_decoder.decode((yield from _head(pipe)))
+            shard = _shard_decoder.decode((yield from _head(pipe)))
+            path = os.fsdecode(shard.path.encode("latin-1"))
+            yield msgspec.structs.replace(shard, path=path)
     except EOFError:
         return
 

@@ -20,6 +20,7 @@ import msgspec
 import pyarrow as pa
 
 from shared.errors import ShardfitError
+from shared.printable import printable
 from trainer.encode import Encoder
 from trainer.features import FeatureSpec
 from trainer.shard import Shard, read_shard
@@ -60,7 +61,7 @@ def _answer(shard: Shard, encoder: Encoder) -> list[Piece]:
         return pack_batch(read_shard(shard, encoder))
     except ShardfitError as error:
         kind = type(error).__name__
-        where = str(error.where)
+        where = printable(str(error.where))
         return [pack(Failed(kind, where, error.expected, error.found, error.hint))]
     except Exception:
         return [pack(Failed("", traceback.format_exc()))]

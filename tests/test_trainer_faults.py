@@ -1,0 +1,125 @@
+"""Full and failing disks, too little memory, killed workers: told, and gone on from."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from faults import failing_disk, leave_free, small_disk
+from feeding import open_numbered, write_numbered
+from resuming import assert_same, fit, make_home
+
+from shared.errors import ContractError, TargetError
+from trainer import evaluate, predict
+from trainer.config import EvaluateConfig, PredictConfig
+from trainer.encode import Batch
+from trainer.feed import Feed
+from trainer.shard import Shard
+
+OPTIONS = ("--cache", "off", "--epochs", 1)
+SHARD = "data/log_validate/splited/split_data_00002.csv"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = make_home(tmp_path_factory.mktemp("faults"))
+    fit(home, "undisturbed", *OPTIONS)
+    return home
+
+
+def test_full_and_failing_disks_cost_no_step(home: Path, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "4m") as disk:
+        run = disk / "run"
+        leave_free(disk, 0)
+        told = fit(home, str(run), *OPTIONS, status=1)
+        assert "No space left on device; see to it, then run the same command again" in told
+        left = [path for path in run.rglob("*") if not path.name.startswith(".")]
+        assert left == []
+
+        # Enough for the model that is saved first, not for the checkpoints.
+        leave_free(disk, 1 << 30)
+        used = sum(path.stat().st_blocks * 512 for path in (home / "undisturbed").rglob("*"))
+        leave_free(disk, used - 40_000)
+        told = fit(home, str(run), *OPTIONS, status=1)
+        assert "No space left on device; see to it, then run the same command again" in told
+        assert not (run / "run.json").exists()
+        assert not list(run.glob("checkpoints/tmp*"))
+
+        leave_free(disk, 1 << 30)
+        env = failing_disk(tmp_path, home / SHARD, byte=100)
+        told = fit(home, str(run), *OPTIONS, status=1, **env)
+        assert f"{SHARD}: expected a shard, found Input/output error" in told
+        told = fit(home, str(run), *OPTIONS)
+        assert "goes on at epoch " in told
+        (disk / "ballast").unlink(missing_ok=True)
+        assert_same(run, home / "undisturbed")
+
+
+def test_workers_that_are_killed_change_no_metric(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = EvaluateConfig(run=home / "undisturbed", dataset=home / "data/log", workers=2)
+    expected = evaluate.run(config)
+    read, calls = Feed.read, []
+
+    def read_and_kill(
+        feed: Feed, shards: Sequence[Shard], *, ahead: Sequence[Shard] = (), owner: object
+    ) -> list[Batch]:
+        calls.append(1)
+        batches = read(feed, shards, ahead=ahead, owner=owner)
+        if len(calls) in (1, 3):
+            for pid in feed.pids:
+                os.kill(pid, signal.SIGKILL)
+        return batches
+
+    monkeypatch.setattr(Feed, "read", read_and_kill)
+    assert evaluate.run(config) == expected
+    told = capfd.readouterr().err
+    assert told.count("was killed by SIGKILL (out of memory?)") >= 2
+    assert told.count("another one takes its place") >= 2
+
+
+def test_predictions_wait_for_room_on_the_disk(home: Path, tmp_path: Path) -> None:
+    source = home / "data/log/splited/split_data_00000.csv"
+
+    def write(out: Path) -> int:
+        return predict.run(PredictConfig(run=home / "undisturbed", source=source, out=out))
+
+    assert write(tmp_path / "expected.csv") == 100
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        leave_free(disk, 0)
+        with pytest.raises(TargetError, match="No space left on device; see to it, then run the"):
+            write(disk / "out.csv")
+        assert not (disk / "out.csv").exists()
+        (disk / "ballast").unlink()
+        write(disk / "out.csv")
+        assert (disk / "out.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
+        assert [path.name for path in disk.iterdir()] == ["out.csv"]
+
+
+def test_a_shard_that_is_too_large_for_the_memory_is_told(tmp_path: Path) -> None:
+    spec, shards = open_numbered(write_numbered(tmp_path / "log", 20))
+    large = tmp_path / "large.csv"
+    large.write_text("n,clear\n" + "1.5,1\n" * 5_000_000)
+    feed = Feed(spec, workers=1)
+    owner = Owner()
+    feed.read([shards[0]], owner=owner)
+    (pid,) = feed.pids
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + (16 << 20)
+    resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
+    told = "expected memory to read the shard, found too little; give fewer --workers"
+    with pytest.raises(ContractError, match=told):
+        feed.read([Shard(str(large), 5_000_000)], owner=owner)
+    # The worker has lived on.
+    assert feed.pids == [pid]
+    assert len(feed.read([shards[1]], owner=owner)[0].x) == 10
+    feed.close()
+
+
+class Owner:
+    """Who asks."""
