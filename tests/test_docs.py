@@ -7,6 +7,7 @@ import gzip
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,17 +15,25 @@ import pytest
 from splitting import shell
 
 from sharder.cli import cli as sharder_cli
+from trainer.cli import cli as trainer_cli
 
 ROOT = Path(__file__).parents[1]
 RECORDS = 3000
 
-REFERENCES = {"sharder": sharder_cli}
+REFERENCES = {"sharder": sharder_cli, "trainer": trainer_cli}
 
 
-def read_examples(program: str) -> list[str]:
-    """Return the blocks that a reader can run."""
+def read_blocks(program: str, language: str) -> list[str]:
+    """Return the blocks of a language in a reference."""
     text = (ROOT / "docs" / f"{program}.md").read_text(encoding="utf-8")
-    return re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def walk(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from walk(command)
 
 
 @pytest.fixture
@@ -56,20 +65,22 @@ def drops(tmp_path: Path) -> Path:
         ).writerows([*rows, ["301", "a\ttab"]])
     with (tmp_path / "numbers.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows[1:])
+    (models,) = [block for block in read_blocks("trainer", "python") if "def " in block]
+    (tmp_path / "my_models.py").write_text(models)
     return tmp_path
 
 
 @pytest.mark.parametrize("program", REFERENCES)
 def test_the_examples_work(program: str, drops: Path) -> None:
-    for example in read_examples(program):
+    for example in read_blocks(program, "sh"):
         done = shell(f"set -e; {example}", cwd=drops)
         assert done.returncode == 0, f"{example}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.parametrize("program", REFERENCES)
 def test_each_option_has_an_example(program: str) -> None:
-    words = set(re.findall(r"--[a-z-]+", "".join(read_examples(program))))
-    for name, command in REFERENCES[program].commands.items():
+    words = set(re.findall(r"--[a-z-]+", "".join(read_blocks(program, "sh"))))
+    for name, command in walk(REFERENCES[program]):
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 names = {*parameter.opts, *parameter.secondary_opts}
