@@ -299,6 +299,8 @@ def cpu_s() -> float:
         (["--learning-rate", "nan"], "--learning-rate: expected a number above 0, found nan"),
         (["--features", "f.toml", "--missing", "zero"], "--features: expected no --missing zero"),
         (["--features", "f.toml"], "f.toml: expected a feature file, found No such file"),
+        (["--warmup", "1.5"], "--warmup: expected a whole number of batches, or a share of all"),
+        (["--worker-timeout", "0"], "--worker-timeout: expected seconds above 0, found 0"),
         (["--class-weight", "a"], "--class-weight: expected balanced, or CLASS=WEIGHT"),
         (["--class-weight", "a=-1"], "CLASS=WEIGHT with weights of 0 or more, found a=-1"),
     ],

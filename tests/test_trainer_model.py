@@ -60,6 +60,16 @@ def test_the_learning_rate_falls_to_zero_at_the_last_step() -> None:
     assert [float(schedule(step)) for step in (0, 5, 10)] == pytest.approx([0.5, 0.25, 0.0])
 
 
+@pytest.mark.parametrize("before", [0, 30])
+def test_the_learning_rate_rises_first_where_training_begins(before: int) -> None:
+    model = build_model(SPEC)
+    compile_model(model, SPEC, learning_rate=0.5, steps=20, before=before, warmup=10)
+    schedule = model.optimizer._learning_rate
+
+    rates = [float(schedule(before + step)) for step in (0, 5, 10, 15, 20)]
+    assert rates == pytest.approx([0.0, 0.25, 0.5, 0.25, 0.0], abs=1e-6)
+
+
 USER_MODELS = """
 import keras
 from keras import layers

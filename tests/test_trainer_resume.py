@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import shutil
@@ -139,6 +141,25 @@ def test_more_epochs_go_on_with_a_finished_run(home: Path) -> None:
     assert [line.split(",")[0] for line in history] == ["epoch", "0", "1", "2", "3"]
     # A cosine of its own, that ends at zero.
     assert float(history[4].split(",")[-1]) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_monitored_metric_tells_the_best_epoch_and_the_rate_warms_up(home: Path) -> None:
+    options = ("--monitor", "accuracy", "--warmup", 0.5, "--epochs", 4, "--batch-size", 100)
+    fit(home, "monitored", *options, "--worker-timeout", 30)
+
+    run = json.loads((home / "monitored/run.json").read_text())
+    with (home / "monitored/history.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    accuracies = [float(row["val_accuracy"]) for row in rows]
+    assert run["best_epoch"] == 1 + accuracies.index(max(accuracies))
+    assert run["metrics"]["val_accuracy"] == pytest.approx(max(accuracies))
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates == pytest.approx([0.001, 0.002, 0.001, 0.0], abs=1e-8)
+
+    told = fit(home, "unknown", *options, "--monitor", "f1", status=1)
+    assert "--monitor f1: expected one of loss, auc, pr_auc, accuracy, found no such metric" in told
+    told = fit(home, "monitored", *options, "--monitor", "loss", status=1)
+    assert "a finished run, with --monitor: accuracy in the run, loss now; give" in told
 
 
 def test_what_would_give_another_result_is_refused_and_shown(home: Path) -> None:

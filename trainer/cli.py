@@ -14,7 +14,7 @@ import click
 from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
 from shared.options import Bytes, OutPath
-from trainer.config import EvaluateConfig, FitConfig, Format, PredictConfig, parse_class_weight
+from trainer.config import EvaluateConfig, FitConfig, Format, Jit, PredictConfig, parse_class_weight
 from trainer.interrupt import Interrupted
 
 # What the options are without: the help shows them, and says them only once, in the config.
@@ -44,6 +44,9 @@ def cli() -> None:
 @_WORKERS
 @click.option("--max-queue-size", type=int, default=_DEFAULTS.max_queue_size, show_default=True,
               help="Batches that are read ahead.")  # fmt: skip
+@click.option("--worker-timeout", type=float, metavar="SECONDS", show_default=True,
+              default=_DEFAULTS.worker_timeout,
+              help="A worker that needs longer for a shard is replaced.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the weights and of the order of the batches.")  # fmt: skip
 @click.option("--shuffle-window", type=int, metavar="N", show_default="64, fewer if very wide",
@@ -70,16 +73,24 @@ def cli() -> None:
 @click.option("--model", metavar="MODULE:FUNCTION",
               help="Function from the feature specification to a keras.Model.")  # fmt: skip
 @click.option("--learning-rate", type=float, default=_DEFAULTS.learning_rate, show_default=True,
-              help="At the start; it falls to zero along a cosine.")  # fmt: skip
+              help="The highest; it falls to zero along a cosine.")  # fmt: skip
+@click.option("--warmup", type=float, metavar="N|SHARE", default=_DEFAULTS.warmup,
+              show_default=True,
+              help="Batches over which the rate rises first; below 1 a share of all.")  # fmt: skip
 @click.option("--class-weight", metavar="balanced|CLASS=W,...",
               help="Weight of the records of each class in the loss.")  # fmt: skip
 @click.option("--weight-column", metavar="COLUMN",
               help="Column that says how much each record counts; it is no feature.")  # fmt: skip
+@click.option("--monitor", metavar="METRIC", default=_DEFAULTS.monitor, show_default=True,
+              help="Metric that tells the best epoch, on the validation side.")  # fmt: skip
 @click.option("--patience", type=int, default=_DEFAULTS.patience, show_default=True,
               help="Epochs without a better one until training stops.")  # fmt: skip
 @click.option("--missing", type=click.Choice(["indicator", "zero"]), default=_DEFAULTS.missing,
               show_default=True,
               help="A missing number: the mean, and a column that says so; or a 0.")  # fmt: skip
+@click.option("--mixed-precision", is_flag=True, help="Multiply matrices in bfloat16.")
+@click.option("--jit-compile", type=click.Choice(get_args(Jit)), default=_DEFAULTS.jit_compile,
+              show_default=True, help="Compile the steps with XLA.")  # fmt: skip
 @click.option("--checkpoint-every", type=int, default=_DEFAULTS.checkpoint_every, metavar="N",
               show_default=True,
               help="Batches between two checkpoints; each epoch ends with one, too.")  # fmt: skip

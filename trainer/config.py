@@ -13,11 +13,12 @@ from trainer.label import ClassWeight, Task
 from trainer.parameters import Missing
 
 Format = Literal["csv", "parquet"]
+Jit = Literal["auto", "on", "off"]
 
 # The options that do not change what comes out: a run that goes on may have others.
 NEUTRAL_OPTIONS = frozenset(
     {
-        *("dataset", "out", "workers", "max_queue_size", "cache", "cache_bytes"),
+        *("dataset", "out", "workers", "max_queue_size", "worker_timeout", "cache", "cache_bytes"),
         *("checkpoint_every", "overwrite"),
         # The features themselves are compared.
         "features",
@@ -37,6 +38,7 @@ class FitConfig:
         batch_size: records a batch; None makes each shard a batch.
         workers: processes that read shards; 0 reads in this one.
         max_queue_size: batches that are read ahead.
+        worker_timeout: seconds after which a worker that still reads a shard is replaced.
         seed: of the weights and of the order of the batches.
         shuffle_window: number of shards whose records are mixed; None is 64 of a usual width.
         cache: where encoded records are kept: "auto", "off", or a directory.
@@ -46,11 +48,15 @@ class FitConfig:
         features: a file of features, edited; instead of `drop`, `keep` and `missing`.
         task: kind of task; `auto` decides by the label's values.
         model: `MODULE:FUNCTION` of a model of one's own; None for the default model.
-        learning_rate: at the start. It falls to zero along a cosine.
+        learning_rate: the highest. It falls to zero along a cosine.
+        warmup: batches over which it rises from zero first; below 1 a share of all.
         class_weight: "balanced", or weights of classes.
         weight_column: name of the column that says how much each record counts.
+        monitor: name of the metric that tells the best epoch, on the validation side.
         patience: epochs without a better result until training stops.
         missing: what stands for a missing number (see `trainer.derive.derive_features`).
+        mixed_precision: whether to multiply matrices in bfloat16.
+        jit_compile: whether XLA compiles the steps: "auto", "on" or "off".
         checkpoint_every: batches between two checkpoints; every epoch ends with one, too.
         more_epochs: passes to go on with a finished run, at most.
         overwrite: whether to replace a run in `out`.
@@ -65,6 +71,8 @@ class FitConfig:
     # Two deliver more than a model on as many cores takes.
     workers: int = 2
     max_queue_size: int = 8
+    # A shard takes a millisecond: room for a disk that spins up, or a network drive.
+    worker_timeout: float = 60.0
     seed: int = 0
     shuffle_window: int | None = None
     cache: str = "auto"
@@ -75,11 +83,15 @@ class FitConfig:
     task: Task | Literal["auto"] = "auto"
     model: str | None = None
     learning_rate: float = 0.002
+    warmup: float = 0.0
     class_weight: ClassWeight | None = None
     weight_column: str | None = None
+    monitor: str = "loss"
     # While the learning rate is high, the validation loss jumps: the best epochs come late.
     patience: int = 10
     missing: Missing = "indicator"
+    mixed_precision: bool = False
+    jit_compile: Jit = "auto"
     # One takes as long as two steps.
     checkpoint_every: int = 1000
     more_epochs: int | None = None
@@ -108,6 +120,17 @@ class FitConfig:
             raise ConfigError(
                 "--learning-rate", expected="a number above 0", found=f"{self.learning_rate}"
             )
+        if not (self.warmup >= 0 and (self.warmup < 1 or float(self.warmup).is_integer())):
+            raise ConfigError(
+                "--warmup",
+                expected="a whole number of batches, or a share of all from 0 to 1",
+                found=f"{self.warmup:g}",
+            )
+        if not (math.isfinite(self.worker_timeout) and self.worker_timeout > 0):
+            raise ConfigError(
+                "--worker-timeout", expected="seconds above 0", found=f"{self.worker_timeout:g}"
+            )
+        _one_of("--jit-compile", self.jit_compile, get_args(Jit))
         _one_of("--task", self.task, ("auto", *get_args(Task)))
         _one_of("--missing", self.missing, get_args(Missing))
         if self.features is not None:

@@ -17,7 +17,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import layers, ops
@@ -70,21 +70,34 @@ def _mean_of_tokens(vectors: Tensor, index: Tensor) -> Tensor:
 
 
 def compile_model(
-    model: keras.Model, spec: FeatureSpec, *, learning_rate: float, steps: int, before: int = 0
+    model: keras.Model,
+    spec: FeatureSpec,
+    *,
+    learning_rate: float,
+    steps: int,
+    before: int = 0,
+    warmup: int = 0,
+    jit_compile: bool | Literal["auto"] = False,
 ) -> None:
     """Give a core model that was not compiled its loss, optimiser and metrics.
 
     Args:
         model: the core model.
         spec: tells the task.
-        learning_rate: at the start; it falls to zero along a cosine.
+        learning_rate: the highest; from there it falls to zero along a cosine.
         steps: number of batches in the whole training.
         before: number of batches that were trained before, where training begins again.
+        warmup: number of the first batches over which the rate rises from zero, below `steps`.
+        jit_compile: whether XLA compiles the steps; "auto" leaves it to Keras.
     """
     task = spec.label.task
     metrics: list[object]
     if task == "binary":
-        metrics = [keras.metrics.AUC(name="auc"), "accuracy"]
+        metrics = [
+            keras.metrics.AUC(name="auc"),
+            keras.metrics.AUC(curve="PR", name="pr_auc"),
+            "accuracy",
+        ]
     elif task == "multiclass":
         metrics = ["accuracy"]
     else:
@@ -93,13 +106,15 @@ def compile_model(
             keras.metrics.RootMeanSquaredError(name="rmse"),
             keras.metrics.R2Score(name="r2"),
         ]
-    # The optimiser counts all steps, also those before. A "warm-up" over these, which is never run,
-    # makes the cosine begin behind them; a schedule of our own could not be loaded without us.
+    # The optimiser counts all steps, also those before. A line through zero at the last of these
+    # makes the warm-up begin there, and one without a warm-up is never run, only left behind; a
+    # schedule of our own could not be loaded without us.
+    rises = before + warmup > 0
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if before else learning_rate,
-        steps,
-        warmup_target=learning_rate if before else None,
-        warmup_steps=before,
+        -learning_rate * before / warmup if warmup else 0.0 if rises else learning_rate,
+        steps - warmup,
+        warmup_target=learning_rate if rises else None,
+        warmup_steps=before + warmup,
     )
     model.compile(
         # Loshchilov, Hutter: SGDR, 2017. It matters more the fewer shards are mixed: at a steady
@@ -108,8 +123,7 @@ def compile_model(
         loss=_LOSSES[task],
         # Where the records have weights, not only the loss counts them by these.
         **{"metrics" if spec.weight is None else "weighted_metrics": metrics},
-        # XLA compiles anew for the last, shorter batch; on 2 cores it was a quarter slower.
-        jit_compile=False,
+        jit_compile=jit_compile,
     )
 
 

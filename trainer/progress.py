@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import msgspec
 
@@ -15,16 +14,13 @@ class Row(msgspec.Struct, frozen=True):
         metrics: as Keras gives them; `val_` marks the validation side.
         learning_rate: at its end.
         ended_s: when that was, in seconds since 1970.
+        score: how good it is, the least the best; infinite if that is no number.
     """
 
     metrics: dict[str, float]
     learning_rate: float
     ended_s: float
-
-    @property
-    def monitored(self) -> float:
-        """The loss that tells the best epoch: that of the validation side, if there is one."""
-        return self.metrics.get("val_loss", self.metrics["loss"])
+    score: float
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +56,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def best(self) -> int | None:
-        """The epoch of the least loss, the first such one, from 0; None while there is none."""
-        losses = {epoch: row.monitored for epoch, row in enumerate(self.rows)}
-        finite = [epoch for epoch in losses if math.isfinite(losses[epoch])]
-        return min(finite, key=losses.__getitem__, default=None)
+        """The epoch of the least score, the first such one, from 0; None while there is none."""
+        finite = [epoch for epoch, row in enumerate(self.rows) if math.isfinite(row.score)]
+        return min(finite, key=lambda epoch: self.rows[epoch].score, default=None)
 
     @property
     def is_sound(self) -> bool:
@@ -82,11 +77,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         best = -1 if self.best is None else self.best
         return self.epoch >= self.until or self.epoch - max(best + 1, self.since) >= patience
 
-    def complete(
-        self, validation: Mapping[str, float], learning_rate: float, ended_s: float
-    ) -> Progress:
-        """Return the position after the present epoch, given the metrics of the other side."""
-        row = Row(self.metrics | dict(validation), learning_rate, ended_s)
+    def complete(self, row: Row) -> Progress:
+        """Return the position after the present epoch."""
         return msgspec.structs.replace(self, batch=0, metrics={}, rows=(*self.rows, row))
 
     def extend(self, epochs: int) -> Progress:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 
 def import_keras() -> None:
     """Import Keras for the first time in this process.
 
-    TensorFlow writes some lines to descriptor 2 before its log level counts, so they are held
-    back, and shown only if the import fails.
+    TensorFlow writes some lines to descriptor 2 before its log level counts.
     """
     if "keras" in sys.modules:
         return
     # 3 hides errors too: without a GPU there would be one. What matters comes as an exception.
     # The user's own setting goes first.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with stderr_held():
+        import keras  # noqa: F401
+
+
+@contextlib.contextmanager
+def stderr_held() -> Iterator[None]:
+    """Hold back what is written to descriptor 2, and show it only where an exception comes."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            import keras  # noqa: F401
+            yield
         except Exception:
             held.seek(0)
             os.write(stderr, held.read())

@@ -19,7 +19,9 @@ from trainer.dataset import say_on_stderr
 from trainer.intake import Intake
 from trainer.interrupt import Interrupts
 from trainer.journal import Journal
+from trainer.monitor import Monitor
 from trainer.origin import Origin
+from trainer.progress import Row
 from trainer.start import Start
 
 Logs = Mapping[str, float] | None
@@ -44,6 +46,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoints: Checkpoints,
         journal: Journal,
         interrupts: Interrupts,
+        monitor: Monitor,
         patience: int,
         every: int,
         peak_memory_bytes: Callable[[], int],
@@ -56,6 +59,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             checkpoints: where its state goes.
             journal: where its history goes.
             interrupts: what may end it between two steps.
+            monitor: tells the best epoch.
             patience: epochs without a better one until training stops.
             every: steps between two checkpoints.
             peak_memory_bytes: tells how much memory it took so far.
@@ -70,6 +74,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._is_new = start.is_new
         self._journal = journal
         self._interrupts = interrupts
+        self._monitor = monitor
         self._patience = patience
         self._every = every
         self._peak_memory_bytes = peak_memory_bytes
@@ -142,7 +147,9 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         # validation: what Keras says here is another sum of the same, with other roundings.
         validation = {k: v for k, v in (logs or {}).items() if k not in self.progress.metrics}
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        self.progress = self.progress.complete(validation, rate, time.time())
+        metrics = self.progress.metrics | validation
+        row = Row(metrics, rate, time.time(), self._monitor.score(metrics))
+        self.progress = self.progress.complete(row)
         if self.progress.best == self.progress.epoch - 1:
             self.best = [np.array(keras.ops.convert_to_numpy(v)) for v in self.model.weights]
         self._journal.add(self.progress.rows[-1])

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import keras
 
-from shared.errors import ModelError
+from shared.errors import ConfigError, ModelError
 from shared.layout import Side
+from trainer.backend import compiles_steps, prepare_backend
 from trainer.checkpoint import Checkpoints
 from trainer.config import FitConfig
 from trainer.dataset import Dataset
@@ -20,6 +21,7 @@ from trainer.journal import Journal
 from trainer.loop import run_epochs
 from trainer.memory import peak_memory_bytes
 from trainer.model import build_model, build_state, compile_model, load_model_function
+from trainer.monitor import find_monitor
 from trainer.origin import options_of, origin_of
 from trainer.pace import PaceLine, WaitMeter, advise
 from trainer.progress import Progress
@@ -58,7 +60,7 @@ def train(
         ShardfitError: an expected failure.
         Interrupted: a signal came; the state is saved.
     """
-    _make_deterministic(config.seed)
+    prepare_backend(config, say)
     core = load_model_function(config.model, spec) if config.model else build_model(spec)
     saver = Saver(core, spec, dataset, config.out)
     if start.is_new:
@@ -84,7 +86,7 @@ def train(
         raise ModelError(
             "training",
             expected="a finite loss on the validation side",
-            found=f"{progress.rows[0].monitored} in the first epoch",
+            found="none in any epoch",
             hint="lower --learning-rate",
         )
     saver.save()
@@ -107,15 +109,6 @@ def train(
     )
 
 
-def _make_deterministic(seed: int) -> None:
-    """Make the weights a function of the seed and the data, on the same machine."""
-    keras.utils.set_random_seed(seed)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-
-
 def _fit(
     core: keras.Model,
     spec: FeatureSpec,
@@ -133,6 +126,7 @@ def _fit(
         batch_size=config.batch_size,
         workers=config.workers,
         max_queue_size=config.max_queue_size,
+        timeout_s=config.worker_timeout,
         seed=config.seed,
         shuffle_window=config.shuffle_window,
         cache=config.cache,
@@ -153,16 +147,9 @@ def _fit(
             feed=train.feed,
             say=say,
         )
-    if not core.compiled:
-        compile_model(
-            core,
-            spec,
-            learning_rate=config.learning_rate,
-            steps=(progress.until - progress.since) * len(train),
-            before=progress.since * len(train),
-        )
-    if not start.is_new:
-        build_state(core, spec)
+    _compile(core, spec, config, progress, len(train))
+    build_state(core, spec)
+    monitor = find_monitor(core, config.monitor, has_validation=validate is not None)
     journal = Journal(config.out, progress.rows)
     recorder = Recorder(
         origin_of(config, dataset, spec),
@@ -170,6 +157,7 @@ def _fit(
         checkpoints=Checkpoints(config.out / CHECKPOINTS_NAME),
         journal=journal,
         interrupts=interrupts,
+        monitor=monitor,
         patience=config.patience,
         every=config.checkpoint_every,
         peak_memory_bytes=lambda: peak_memory_bytes(train.feed.pids),
@@ -197,3 +185,35 @@ def _fit(
     for weight, value in zip(core.weights, recorder.best, strict=bool(recorder.best)):
         weight.assign(value)
     return recorder.progress, meter
+
+
+def _compile(
+    core: keras.Model, spec: FeatureSpec, config: FitConfig, progress: Progress, batches: int
+) -> None:
+    """Give a core model its loss and optimiser, unless its own code has; `batches` an epoch."""
+    steps = (progress.until - progress.since) * batches
+    warmup = round(config.warmup * steps) if config.warmup < 1 else int(config.warmup)
+    if core.compiled:
+        if warmup:
+            raise ConfigError(
+                "--warmup",
+                expected="a model that is not compiled",
+                found=f"one that --model {config.model} has compiled",
+                hint="give its optimiser a schedule there",
+            )
+        if config.jit_compile != "auto":
+            core.jit_compile = config.jit_compile == "on"
+        return
+    if warmup >= steps:
+        raise ConfigError(
+            "--warmup", expected=f"fewer than the {steps:,} batches of all", found=f"{warmup:,}"
+        )
+    compile_model(
+        core,
+        spec,
+        learning_rate=config.learning_rate,
+        steps=steps,
+        before=progress.since * batches,
+        warmup=warmup,
+        jit_compile=compiles_steps(config.jit_compile),
+    )
