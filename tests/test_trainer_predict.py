@@ -190,10 +190,10 @@ def test_a_record_that_does_not_fit_is_told_and_nothing_is_left(home: Path) -> N
 def test_a_file_is_replaced_only_when_told_so(home: Path) -> None:
     (home / "old.csv").write_text("precious")
     (home / "link.csv").symlink_to("old.csv")
-    with pytest.raises(TargetError, match=r"old.csv: expected no such file, found one; give ano"):
+    with pytest.raises(TargetError, match=r"old.csv: expected nothing, found what an earlier"):
         predict(home, "old.csv")
     for name in ("link.csv", "run"):
-        with pytest.raises(TargetError, match="expected a file, or none, found something else"):
+        with pytest.raises(TargetError, match="earlier run wrote, found something else"):
             predict(home, name, overwrite=True)
     assert (home / "old.csv").read_text() == "precious"
     predict(home, "old.csv", overwrite=True)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import keras
 
-from trainer.config import FitConfig, Jit
-from trainer.quiet import stderr_held
+from trainer.config import FitConfig
 
 # It has the range of float32, so that losses need not be scaled; GPUs have it since 2020. On a
 # processor float16 was a quarter slower than float32, and bfloat16 a sixth faster.
@@ -36,21 +34,12 @@ def prepare_backend(config: FitConfig, say: Callable[[str], None]) -> None:
         say("--mixed-precision: this processor has no bfloat16, so training takes longer with it")
 
 
-def compiles_steps(option: Jit) -> bool | Literal["auto"]:
-    """Return what Keras is to be told of XLA; with TensorFlow, `auto` leaves it off."""
-    if option == "auto":
-        # Keras would leave it off, too, and look for GPUs to find that out.
-        return False if keras.backend.backend() == "tensorflow" else "auto"
-    return option == "on"
-
-
 def _has_gpu() -> bool:
     name = keras.backend.backend()
     if name == "tensorflow":
         import tensorflow as tf
 
-        with stderr_held():  # it complains where there is none
-            return bool(tf.config.list_physical_devices("GPU"))
+        return bool(tf.config.list_physical_devices("GPU"))
     if name == "jax":
         import jax
 

@@ -1,4 +1,4 @@
-"""The command line of the trainer: a thin skin over `fit.run`, `evaluate.run` and `predict.run`."""
+"""The command line of the trainer: a thin skin over the `run` of a module for each command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ import click
 from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
 from shared.options import Bytes, OutPath
-from trainer.config import EvaluateConfig, FitConfig, Format, Jit, PredictConfig, parse_class_weight
+from trainer.config import (
+    EvaluateConfig,
+    ExportConfig,
+    FitConfig,
+    Format,
+    Jit,
+    ModelFormat,
+    PredictConfig,
+    parse_class_weight,
+)
 from trainer.interrupt import Interrupted
 
 # What the options are without: the help shows them, and says them only once, in the config.
@@ -164,6 +173,24 @@ def predict(*, out: str, **options: Any) -> None:
     click.echo(f"{records:,} records", err=True)
     if config.out is not None:
         click.echo(os.fsencode(config.out))
+
+
+@cli.command()
+@click.argument("run", type=_PATH)
+@click.option("--format", required=True, type=click.Choice(get_args(ModelFormat)),
+              help="saved_model takes the raw columns, onnx the encoded matrix.")  # fmt: skip
+@click.option("--out", type=OutPath(), metavar="PATH", show_default="in the run's directory",
+              help="Directory of the saved model, or file of onnx.")  # fmt: skip
+@_LAYERS
+@click.option("--dataset", type=_PATH, show_default="what it was trained on",
+              help="Dataset whose records the exported model is tried on.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace what an earlier run wrote.")
+def export(**options: Any) -> None:
+    """Write the model of the finished RUN in another format, and prove it on real records."""
+    config = ExportConfig(**options)
+    from trainer.convert import run as run_export
+
+    click.echo(run_export(config))
 
 
 @cli.group()

@@ -14,6 +14,7 @@ from trainer.parameters import Missing
 
 Format = Literal["csv", "parquet"]
 Jit = Literal["auto", "on", "off"]
+ModelFormat = Literal["saved_model", "onnx"]
 
 # The options that do not change what comes out: a run that goes on may have others.
 NEUTRAL_OPTIONS = frozenset(
@@ -201,6 +202,31 @@ class PredictConfig:
             _one_of("--format", self.format, get_args(Format))
         if len(set(self.keep)) < len(self.keep):
             raise ConfigError("--keep", expected="each column once", found=", ".join(self.keep))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Options of `trainer export`.
+
+    Attributes:
+        run: directory of a finished run.
+        format: of the model.
+        model: `MODULE:FUNCTION` that the run was made with, where it has layers of its own.
+        out: file or directory to write, once it is found to be right; None is in the run's.
+        dataset: whose first training shard the model is tried on; None is what it was trained on.
+        overwrite: whether to replace what an earlier run wrote.
+    """
+
+    run: Path
+    format: ModelFormat
+    model: str | None = None
+    out: Path | None = None
+    dataset: Path | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        _one_of("--format", self.format, get_args(ModelFormat))
 
 
 def parse_class_weight(text: str) -> ClassWeight:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from keras import ops
 from trainer.features import FeatureSpec, Number
 from trainer.preprocess import PREPROCESSING, build_preprocessing
 
-_UNITS = "original_units"
+UNITS = "original_units"
 
 
 def input_names(columns: Sequence[str], *, taken: Collection[str] = ()) -> dict[str, str]:
@@ -59,9 +60,34 @@ def export_model(core: keras.Model, spec: FeatureSpec) -> keras.Model:
     return keras.Model(inputs, output)
 
 
+def copy_to_serve(core: keras.Model) -> keras.Model:
+    """Return a core model without its optimiser, whose state is twice the weights, in float32.
+
+    What bfloat16 gives depends on how the operations are compiled, and ONNX lacks it.
+
+    Raises:
+        TypeError, ValueError, NotImplementedError: it cannot be described, or not be made again.
+    """
+    described = keras.saving.serialize_keras_object(core)
+    described.pop("compile_config", None)
+    policy = keras.config.dtype_policy().name
+    copy: keras.Model = keras.saving.deserialize_keras_object(_replace(described, policy))
+    copy.set_weights(core.get_weights())
+    return copy
+
+
+def _replace(value: Any, policy: str) -> Any:
+    """Return a description of a model with float32 in place of a policy."""
+    if isinstance(value, dict):
+        return {name: _replace(part, policy) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_replace(part, policy) for part in value)
+    return "float32" if value == policy else value
+
+
 def exported_names(core: keras.Model, spec: FeatureSpec) -> dict[str, str]:
     """Return the name of the input for each column of an exported model."""
-    return input_names([f.column for f in spec.features], taken={core.name, PREPROCESSING, _UNITS})
+    return input_names([f.column for f in spec.features], taken={core.name, PREPROCESSING, UNITS})
 
 
 def _build_units(spec: FeatureSpec) -> keras.Model:
@@ -71,4 +97,4 @@ def _build_units(spec: FeatureSpec) -> keras.Model:
     """
     standardised = keras.Input((1,))
     scaled = ops.multiply(ops.cast(standardised, "float64"), np.float64(spec.label.std))
-    return keras.Model(standardised, ops.add(scaled, np.float64(spec.label.mean)), name=_UNITS)
+    return keras.Model(standardised, ops.add(scaled, np.float64(spec.label.mean)), name=UNITS)

@@ -11,10 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shared.errors import ModelError
-from trainer.encode import Encoder
+from shared.layout import Side
+from trainer.dataset import Dataset
+from trainer.encode import Encoder, Float32
 from trainer.export import exported_names
 from trainer.features import FeatureSpec, Number
 from trainer.preprocess import PREPROCESSING
+from trainer.read import read_records
 
 # Of a feature, and of an output in standard deviations. Float32 has seven digits; sines and some
 # layers cost a few.
@@ -61,11 +64,32 @@ def check_parity(path: Path, core: keras.Model, encoder: Encoder, table: pa.Tabl
     served = np.asarray(preprocessing(list(inputs.values())))
     for (name, trained), column in zip(by_column, np.asarray(served).T, strict=True):
         _compare(f"{path}: feature {name!r}", trained, column)
-    expected = np.asarray(core(x))
-    found = np.asarray(saved(inputs))
+    check_output(path, core, spec, x, np.asarray(saved(inputs)))
+
+
+def check_output(
+    path: Path, core: keras.Model, spec: FeatureSpec, x: Float32, served: npt.NDArray[Any]
+) -> None:
+    """Compare what an exported model gives with the core model.
+
+    Args:
+        path: of the exported model.
+        core: the core model, as it was trained.
+        spec: what it was trained on.
+        x: features of records, shape (B, F), as the workers encode them.
+        served: what the exported model gives for these records; a regression in original units.
+
+    Raises:
+        ModelError: they differ.
+    """
     if spec.label.task == "regression":
-        found = (found - spec.label.mean) / spec.label.std
-    _compare(f"{path}: output", expected, found)
+        served = (served - spec.label.mean) / spec.label.std
+    _compare(f"{path}: output", np.asarray(core(x)), served)
+
+
+def first_records(dataset: Dataset, encoder: Encoder) -> pa.Table:
+    """Return the records of the first training shard, read as `encoder` takes them."""
+    return read_records(Path(dataset.shards[Side.TRAIN][0].path).read_bytes(), encoder.types)
 
 
 def _compare(where: str, trained: npt.NDArray[Any], served: npt.NDArray[Any]) -> None:

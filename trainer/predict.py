@@ -25,6 +25,7 @@ from trainer.parts import Job, Parts
 from trainer.predictor import Predictor
 from trainer.quiet import import_keras
 from trainer.rundir import MODEL_NAME, RUN_NAME, load_run
+from trainer.target import check_free
 from trainer.versions import find_versions
 
 
@@ -44,7 +45,7 @@ def run(config: PredictConfig, *, say: Callable[[str], None] = say_on_stderr) ->
         finished = load_run(config.run)
         predictor = Predictor(config.source, finished.spec, config.keep)
         if config.out is not None:
-            _check_target(config.out, overwrite=config.overwrite)
+            check_free(config.out, overwrite=config.overwrite)
         # Not before now: a mistake is told at once, not after seconds of imports.
         import_keras()
         from trainer.restore import load_core
@@ -64,22 +65,6 @@ def run(config: PredictConfig, *, say: Callable[[str], None] = say_on_stderr) ->
                     found=error.strerror or str(error),
                     hint="see to it, then run the same command again: it goes on",
                 ) from None
-
-
-def _check_target(out: Path, *, overwrite: bool) -> None:
-    """Refuse to replace a file untold, and anything else at all.
-
-    Raises:
-        TargetError: there is something in its place.
-    """
-    if not os.path.lexists(out):
-        return
-    if out.is_symlink() or not out.is_file():
-        raise TargetError(out, expected="a file, or none", found="something else of this name")
-    if not overwrite:
-        raise TargetError(
-            out, expected="no such file", found="one", hint="give another --out, or --overwrite"
-        )
 
 
 def _write(

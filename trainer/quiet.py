@@ -10,21 +10,25 @@ from collections.abc import Iterator
 
 
 def import_keras() -> None:
-    """Import Keras for the first time in this process.
+    """Import Keras for the first time in this process, and TensorFlow, which has the text layers.
 
-    TensorFlow writes some lines to descriptor 2 before its log level counts.
+    TensorFlow writes some lines to descriptor 2 before its log level counts, and one when it finds
+    no GPU.
     """
     if "keras" in sys.modules:
         return
     # 3 hides errors too: without a GPU there would be one. What matters comes as an exception.
     # The user's own setting goes first.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with stderr_held():
+    with _stderr_held():
         import keras  # noqa: F401
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
 
 
 @contextlib.contextmanager
-def stderr_held() -> Iterator[None]:
+def _stderr_held() -> Iterator[None]:
     """Hold back what is written to descriptor 2, and show it only where an exception comes."""
     sys.stderr.flush()
     stderr = os.dup(2)

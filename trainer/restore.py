@@ -1,4 +1,4 @@
-"""Takes the core model of a finished run out of its directory, which may be anybody's.
+"""Takes the model of a finished run out of its directory, which may be anybody's.
 
 No code is run that comes with it: Keras loads in its safe mode, and `run.json` may name the module
 of layers of one's own, but only the command line has it imported.
@@ -25,6 +25,14 @@ _MOST_PACKED = 10
 def load_core(path: Path, run: Run, model: str | None = None) -> keras.Model:
     """Load the core model of the run in directory `path`: from X (B, F) to its outputs.
 
+    The arguments and errors are those of `load_model`.
+    """
+    return load_model(path, run, model).get_layer(run.core)
+
+
+def load_model(path: Path, run: Run, model: str | None = None) -> keras.Model:
+    """Load the model of the run in directory `path`: from raw columns to its outputs.
+
     Args:
         path: directory of the run.
         run: its `run.json`.
@@ -41,7 +49,8 @@ def load_core(path: Path, run: Run, model: str | None = None) -> keras.Model:
         hint = f"if you trust the code of the model's layers, give --model {reference}"
     try:
         _check_archive(file)
-        loaded = keras.saving.load_model(file, safe_mode=True).get_layer(run.core)
+        loaded = keras.saving.load_model(file, safe_mode=True)
+        loaded.get_layer(run.core)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelError(
             file,

@@ -6,12 +6,15 @@ runs/quest/
 ├── features.toml       what the columns became; can be edited and given to another run
 ├── history.csv         metrics of each epoch
 ├── tensorboard/        the same for `tensorboard --logdir`
+├── saved_model/        what `trainer export` wrote, if nothing else was asked for;
+├── model.onnx          of the same model
 └── checkpoints/        the state to go on from: of a finished run, that at its end
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ FEATURES_NAME = "features.toml"
 HISTORY_NAME = "history.csv"
 TENSORBOARD_NAME = "tensorboard"
 CHECKPOINTS_NAME = "checkpoints"
+EXPORT_NAMES = {"saved_model": "saved_model", "onnx": "model.onnx"}
 # While it is made.
 TEMPORARY_NAME = "tmp-model.keras"
 # In the order of removal. A run that is replaced must not go on, so its checkpoints go first;
@@ -38,6 +42,7 @@ TEMPORARY_NAME = "tmp-model.keras"
 _NAMES = (
     CHECKPOINTS_NAME,
     RUN_NAME,
+    *EXPORT_NAMES.values(),
     MODEL_NAME,
     FEATURES_NAME,
     HISTORY_NAME,
@@ -118,14 +123,27 @@ def prepare_target(out: Path) -> None:
         TargetError: it cannot be written to.
     """
     try:
-        for name in _NAMES:
-            path = out / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        _remove(out, _NAMES)
     except OSError as error:
         raise TargetError(out, found=error.strerror or str(error)) from None
+
+
+def discard_results(out: Path) -> None:
+    """Remove what tells of the model that is there, or was made from it, before it is replaced.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    _remove(out, (RUN_NAME, *EXPORT_NAMES.values()))
+
+
+def _remove(out: Path, names: Iterable[str]) -> None:
+    for name in names:
+        path = out / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def save_run(run: Run, out: Path) -> None:

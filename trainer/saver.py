@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import pyarrow as pa
 
 from shared.durable import publish
 from shared.errors import ModelError, TargetError
-from shared.layout import Side
 from trainer.dataset import Dataset
 from trainer.encode import Encoder
-from trainer.export import export_model
+from trainer.export import copy_to_serve, export_model
 from trainer.features import FeatureSpec
-from trainer.parity import check_parity
-from trainer.read import read_records
-from trainer.rundir import MODEL_NAME, RUN_NAME, TEMPORARY_NAME
+from trainer.parity import check_parity, first_records
+from trainer.rundir import MODEL_NAME, TEMPORARY_NAME, discard_results
 
 
 @dataclass(frozen=True)
@@ -37,20 +34,22 @@ class Saver:
             TargetError: the file cannot be written.
         """
         temporary = self.out / TEMPORARY_NAME
-        records = self._records()
+        encoder = Encoder(self.spec)
+        records = first_records(self.dataset, encoder)
         try:
             temporary.unlink(missing_ok=True)  # Keras would write through a link
             try:
-                export_model(self.core, self.spec).save(temporary)
-            except (NotImplementedError, TypeError) as error:
+                core = copy_to_serve(self.core)
+                export_model(core, self.spec).save(temporary)
+            except (NotImplementedError, TypeError, ValueError) as error:
                 raise ModelError(
                     "the model cannot be saved",
                     found=str(error).strip(),
                     hint="give its custom classes a get_config",
                 ) from None
-            check_parity(temporary, self.core, Encoder(self.spec), records)
-            # That of an earlier model: from here until it has a new one, the run is unfinished.
-            (self.out / RUN_NAME).unlink(missing_ok=True)
+            check_parity(temporary, core, encoder, records)
+            # What an earlier model left: from here until it has a new one, the run is unfinished.
+            discard_results(self.out)
             publish(temporary, self.out / MODEL_NAME)
         except OSError as error:
             raise TargetError(
@@ -61,7 +60,3 @@ class Saver:
             ) from None
         finally:
             temporary.unlink(missing_ok=True)
-
-    def _records(self) -> pa.Table:
-        first = Path(self.dataset.shards[Side.TRAIN][0].path)
-        return read_records(first.read_bytes(), Encoder(self.spec).types)

@@ -9,7 +9,7 @@ import keras
 
 from shared.errors import ConfigError, ModelError
 from shared.layout import Side
-from trainer.backend import compiles_steps, prepare_backend
+from trainer.backend import prepare_backend
 from trainer.checkpoint import Checkpoints
 from trainer.config import FitConfig
 from trainer.dataset import Dataset
@@ -215,5 +215,5 @@ def _compile(
         steps=steps,
         before=progress.since * batches,
         warmup=warmup,
-        jit_compile=compiles_steps(config.jit_compile),
+        jit_compile="auto" if config.jit_compile == "auto" else config.jit_compile == "on",
     )
