@@ -119,3 +119,9 @@ def assert_same_results(run: Path, undisturbed: Path) -> None:
     assert all(np.array_equal(*pair) for pair in zip(weights, expected, strict=True))
     assert (run / "history.csv").read_bytes() == (undisturbed / "history.csv").read_bytes()
     assert scalars(run) == scalars(undisturbed)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of the children of a process; none if it has none."""
+    told = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return [int(child) for child in told.stdout.split()]

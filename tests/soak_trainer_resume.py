@@ -5,14 +5,16 @@ KILLS in the environment says how many; each takes some ten seconds.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
-from resuming import assert_same, assert_same_results, fit, make_home, start_fit
+from resuming import assert_same, assert_same_results, children_of, fit, make_home, start_fit
 
 
 def test_killed_at_random_moments_runs_end_like_one_that_was_not(tmp_path: Path) -> None:
@@ -48,3 +50,28 @@ def test_killed_at_random_moments_runs_end_like_one_that_was_not(tmp_path: Path)
         print(f"{killed} kills, {finished} runs finished:", *told_where)
     fit(home, "run", *options)
     assert_same(home / "run", home / "undisturbed")
+
+
+def test_workers_killed_at_random_change_nothing(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    rng = random.Random(int(os.environ.get("SEED", "0")))
+    # The cache would make workers needless after an epoch.
+    options = ("--cache", "off", "--workers", 2, "--epochs", 40)
+    fit(home, "undisturbed", *options)
+    killed = runs = 0
+    while killed < int(os.environ.get("KILLS", "50")):
+        run = f"killed-{runs}"
+        with start_fit(home, run, *options) as process:
+            while process.poll() is None:
+                time.sleep(rng.uniform(0.5, 3.0))
+                if workers := children_of(process.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(rng.choice(workers), signal.SIGKILL)
+                        killed += 1
+            _, told = process.communicate()
+        assert process.returncode == 0, told
+        assert "Traceback" not in told
+        assert_same(home / run, home / "undisturbed")
+        shutil.rmtree(home / run)
+        runs += 1
+        print(f"{killed} workers killed, {runs} runs finished")

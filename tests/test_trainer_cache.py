@@ -224,6 +224,23 @@ def test_a_damaged_cache_is_told_and_made_again(
     assert said == [line]
 
 
+def test_what_another_run_has_left_off_is_taken_over(dataset: Path) -> None:
+    expected = open_sequence(dataset, cache="off", shuffle_window=1)
+    epochs = [epoch_of(expected) for _ in range(3)]
+    said: list[str] = []
+    first = open_sequence(dataset, shuffle_window=1)
+    first[0]
+    second = open_sequence(dataset, said, shuffle_window=1)
+    assert same(epoch_of(second), epochs[0])
+    assert len(said) == 1
+    first.close()
+    assert same(epoch_of(second), epochs[1])
+    assert same(epoch_of(second), epochs[2])
+    second.close()
+    assert len(caches(dataset)) == 1
+    assert len(said) == 1
+
+
 def test_a_damaged_cache_that_cannot_be_removed_is_told_once(dataset: Path, tmp_path: Path) -> None:
     expected = open_sequence(dataset, cache="off")
     epochs = [epoch_of(expected) for _ in range(3)]

@@ -20,6 +20,8 @@ ORIGIN = Origin(
     options={"seed": 1},
     dataset="0123456789abcdef",
     spec=FeatureSpec(features=(), label=LabelSpec(column="clear", task="binary", reading="text")),
+    backend="tensorflow",
+    versions={},
 )
 
 

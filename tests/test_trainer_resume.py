@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from feeding import alive, holds_within
-from resuming import assert_same, fit, make_home, start_fit
+from resuming import assert_same, children_of, fit, make_home, start_fit
 from support import write_dataset
 
 FINISHED = ["checkpoints", "features.toml", "history.csv", "model.keras", "run.json", "tensorboard"]
@@ -100,11 +100,6 @@ def test_ctrl_c_and_sigterm_lose_nothing(home: Path) -> None:
         told = interrupt(process, signal.SIGTERM, status=143)
     assert goes_on(told) == goes_on(fit(home, "stopped"))
     assert_same(run, home / "undisturbed")
-
-
-def children_of(pid: int) -> list[int]:
-    told = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True)
-    return [int(child) for child in told.stdout.split()]
 
 
 def interrupt(process: subprocess.Popen[str], number: signal.Signals, *, status: int) -> str:

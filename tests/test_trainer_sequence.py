@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -387,3 +388,9 @@ def test_a_script_without_a_guard_ends_by_itself(dataset: Path, tmp_path: Path) 
     assert last == "done"
     assert first == second
     assert alive(int(pid) for pid in first.split()) == []
+
+
+def test_a_copy_for_another_process_is_refused_in_plain_words(tmp_path: Path) -> None:
+    sequence = CSVSequence(write_numbered(tmp_path / "log", 30), label="clear", workers=0)
+    with pytest.raises(ConfigError, match="CSVSequence: found an attempt to copy or pickle it"):
+        pickle.dumps(sequence)

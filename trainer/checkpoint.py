@@ -29,7 +29,7 @@ from shared.reading import open_plain
 from trainer.origin import Origin
 from trainer.progress import Progress
 
-FORMAT = 2
+FORMAT = 3
 # So many, since the last one may turn out to be damaged.
 KEPT = 2
 # For `--more-epochs`: the state at the end of a finished run.

@@ -63,6 +63,8 @@ class Keeper:
         self._places = [] if cache == "off" else places(cache, dataset)
         self._name = cache_name(shards, side, spec) if self._places else ""
         self._writes = bool(self._places)
+        # Whether another run writes the cache; it may not live to complete it.
+        self._is_outrun = False
         self.look()
 
     @property
@@ -71,9 +73,13 @@ class Keeper:
         return self._cache is not None
 
     def look(self) -> None:
-        """Use the cache if it is complete, by this run's doing or another's."""
+        """Use the cache if it is complete, by this run's doing or another's.
+
+        If another run was writing it, the next shard that is read tries to take that over.
+        """
         if self._cache is not None:
             return
+        self._writes |= self._is_outrun
         for place in self._places:
             path = place / self._name
             if path in self._distrusted or not is_there(path):
@@ -111,8 +117,8 @@ class Keeper:
     def put(self, shard: int, batch: Batch) -> None:
         """Take the records of a shard that was read, for the cache."""
         if self._writes and self._writer is None:
-            self._writes = False
             self.look()
+            self._writes = False
             if self._cache is None:
                 self._start_writing()
         if self._writer is not None:
@@ -121,7 +127,7 @@ class Keeper:
 
     def close(self) -> None:
         """Complete a cache that has all records; leave nothing of another one, and begin none."""
-        self._writes = False
+        self._writes = self._is_outrun = False
         self._stop_writing()
 
     def _start_writing(self) -> None:
@@ -146,6 +152,9 @@ class Keeper:
                     side=self._side,
                 )
             except BlockingIOError:
+                if self._is_outrun:
+                    return  # still; it has been said
+                self._is_outrun = True
                 reasons = [f"another run is writing it in {place}"]
                 break
             except TargetError as error:
@@ -153,6 +162,7 @@ class Keeper:
             except OSError as error:
                 reasons.append(f"{place}: {error.strerror}")
             else:
+                self._is_outrun = False
                 # Also where nobody calls `close`.
                 self._close = weakref.finalize(self, self._writer.close)
                 return

@@ -12,6 +12,7 @@ from shared.manifest import spell_path
 from trainer.config import NEUTRAL_OPTIONS, FitConfig
 from trainer.dataset import Dataset
 from trainer.features import FeatureSpec
+from trainer.versions import find_backend, find_versions
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,16 +22,26 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         options: of `trainer fit`, by name.
         dataset: checksum of its records, wherever they lie.
         spec: the features and the label.
+        backend: of Keras.
+        versions: of the libraries. Others may give other roundings.
     """
 
     options: dict[str, Any]
     dataset: str
     spec: FeatureSpec
+    backend: str
+    versions: dict[str, str]
 
 
 def origin_of(config: FitConfig, dataset: Dataset, spec: FeatureSpec) -> Origin:
     """Return what a run with these options, on this dataset, is made from."""
-    return Origin(options=options_of(config), dataset=dataset.checksum, spec=spec)
+    return Origin(
+        options=options_of(config),
+        dataset=dataset.checksum,
+        spec=spec,
+        backend=find_backend(),
+        versions=find_versions(),
+    )
 
 
 def options_of(config: FitConfig) -> dict[str, Any]:
@@ -50,6 +61,8 @@ def differences(before: Origin, now: Origin) -> list[str]:
     found = option_differences(before.options, now.options)
     if before.dataset != now.dataset:
         found.append(f"the dataset: checksum {before.dataset} in the run, {now.dataset} now")
+    if before.backend != now.backend:
+        found.append(f"KERAS_BACKEND: {before.backend} in the run, {now.backend} now")
     # A spec follows from the dataset, the options and a feature file. Why a column was left out is
     # no matter.
     if not found and (before.spec.features, before.spec.label) != (
@@ -63,6 +76,15 @@ def differences(before: Origin, now: Origin) -> list[str]:
         why = "another --features" if files != {None} else "another version of shardfit"
         found.append(f"the features: {why} made {', '.join(map(repr, columns))}")
     return found
+
+
+def version_differences(before: Origin, now: Origin) -> list[str]:
+    """Return which libraries have other versions, a text for each."""
+    return [
+        f"{name} {before.versions.get(name)} in the run, {version} now"
+        for name, version in now.versions.items()
+        if before.versions.get(name) != version
+    ]
 
 
 def option_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

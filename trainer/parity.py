@@ -16,8 +16,8 @@ from trainer.dataset import Dataset
 from trainer.encode import Encoder, Float32
 from trainer.export import exported_names
 from trainer.features import FeatureSpec, Number
-from trainer.preprocess import PREPROCESSING
 from trainer.read import read_records
+from trainer.serve import serve, serve_elsewhere
 
 # Of a feature, and of an output in standard deviations. Float32 has seven digits; sines and some
 # layers cost a few.
@@ -41,7 +41,9 @@ def raw_inputs(
     return inputs
 
 
-def check_parity(path: Path, core: keras.Model, encoder: Encoder, table: pa.Table) -> None:
+def check_parity(
+    path: Path, core: keras.Model, encoder: Encoder, table: pa.Table, model: str | None = None
+) -> None:
     """Compare a saved model with the core model on real records.
 
     Args:
@@ -49,22 +51,20 @@ def check_parity(path: Path, core: keras.Model, encoder: Encoder, table: pa.Tabl
         core: the core model in memory, as it was trained.
         encoder: as the workers use it.
         table: records, read as `trainer.read.column_types` says.
+        model: `MODULE:FUNCTION`, where the core model has layers of one's own.
 
     Raises:
         ModelError: they differ.
     """
     spec = encoder.spec
-    saved = keras.saving.load_model(path)
     raw = raw_inputs(table, spec, exported_names(core, spec))
-    # Called, not `predict_on_batch`, which would trace each of three models for one batch.
-    inputs = {name: keras.ops.convert_to_tensor(values) for name, values in raw.items()}
+    # Text is TensorFlow's alone.
+    is_here = keras.backend.backend() == "tensorflow"
+    features, output = serve(path, raw) if is_here else serve_elsewhere(path, raw, model)
     x = encoder.encode_columns(table)
-    by_column = list(zip(spec.names, x.T, strict=True))
-    preprocessing = saved.get_layer(PREPROCESSING)
-    served = np.asarray(preprocessing(list(inputs.values())))
-    for (name, trained), column in zip(by_column, np.asarray(served).T, strict=True):
-        _compare(f"{path}: feature {name!r}", trained, column)
-    check_output(path, core, spec, x, np.asarray(saved(inputs)))
+    for name, trained, served in zip(spec.names, x.T, features.T, strict=True):
+        _compare(f"{path}: feature {name!r}", trained, served)
+    check_output(path, core, spec, x, output)
 
 
 def check_output(
@@ -84,7 +84,7 @@ def check_output(
     """
     if spec.label.task == "regression":
         served = (served - spec.label.mean) / spec.label.std
-    _compare(f"{path}: output", np.asarray(core(x)), served)
+    _compare(f"{path}: output", keras.ops.convert_to_numpy(core(x)), served)
 
 
 def first_records(dataset: Dataset, encoder: Encoder) -> pa.Table:

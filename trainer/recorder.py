@@ -146,6 +146,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         # Those of the training side as its last step gave them, also where a run went on with the
         # validation: what Keras says here is another sum of the same, with other roundings.
         validation = {k: v for k, v in (logs or {}).items() if k not in self.progress.metrics}
+        _synchronise(self.model)
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         metrics = self.progress.metrics | validation
         row = Row(metrics, rate, time.time(), self._monitor.score(metrics))
@@ -200,12 +201,19 @@ def restore_best(core: keras.Model, checkpoint: Checkpoint) -> list[tuple[Variab
 
 def _variables(core: keras.Model) -> list[Variable]:
     """Return all that a step changes, in an order that a model of the same code has, too."""
+    _synchronise(core)
     return [
         *core.variables,
         *core.optimizer.variables,
         *core.metrics_variables,
         global_seed_generator().state,
     ]
+
+
+def _synchronise(core: keras.Model) -> None:
+    """Let the variables have the values that they have: JAX keeps these elsewhere in an epoch."""
+    if hasattr(core, "jax_state_sync"):
+        core.jax_state_sync()
 
 
 def _restored(

@@ -25,6 +25,7 @@ class Saver:
     spec: FeatureSpec
     dataset: Dataset
     out: Path
+    model: str | None
 
     def save(self) -> None:
         """Write `model.keras`, whole or not at all.
@@ -47,7 +48,7 @@ class Saver:
                     found=str(error).strip(),
                     hint="give its custom classes a get_config",
                 ) from None
-            check_parity(temporary, core, encoder, records)
+            check_parity(temporary, core, encoder, records, self.model)
             # What an earlier model left: from here until it has a new one, the run is unfinished.
             discard_results(self.out)
             publish(temporary, self.out / MODEL_NAME)

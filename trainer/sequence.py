@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import keras
 import numpy as np
@@ -194,6 +194,18 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             weights = of_class if weights is None else weights * of_class
         self.asked_s[number], self.handed_s[number] = asked_s, time.monotonic()
         return (batch.x, batch.y) if weights is None else (batch.x, batch.y, weights)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied, as Keras's own worker processes would.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "CSVSequence",
+            found="an attempt to copy or pickle it, such as for use_multiprocessing",
+            hint="it has worker processes of its own; in another process, open another one",
+        )
 
     def on_epoch_begin(self) -> None:
         """Note that an epoch begins; Keras calls this."""

@@ -11,7 +11,7 @@ import msgspec
 from shared.errors import ContractError, TargetError
 from trainer.checkpoint import Checkpoints
 from trainer.config import FitConfig
-from trainer.origin import Origin, differences, option_differences, options_of
+from trainer.origin import Origin, differences, option_differences, options_of, version_differences
 from trainer.progress import Progress
 from trainer.rundir import CHECKPOINTS_NAME, RUN_NAME, load_run
 
@@ -53,7 +53,7 @@ def find_start(config: FitConfig, origin: Origin, say: Callable[[str], None]) ->
     Args:
         config: the options.
         origin: what the run is made from.
-        say: takes a line on a checkpoint that is damaged.
+        say: takes a line on a checkpoint that is damaged, and on other versions of libraries.
 
     Raises:
         TargetError: there is the run of another command, or nothing to go on with.
@@ -96,5 +96,10 @@ def find_start(config: FitConfig, origin: Origin, say: Callable[[str], None]) ->
             expected="the options and the data of the run that is there",
             found="; ".join(differ),
             hint="give what it was made with, another --out, or --overwrite to begin anew",
+        )
+    if others := version_differences(before, origin):
+        say(
+            f"{'; '.join(others)}: the weights may differ in their last digits from what the run "
+            "would have given"
         )
     return Start(progress=progress, is_new=False)

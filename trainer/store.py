@@ -126,9 +126,9 @@ def clear_caches(path: Path) -> list[Entry]:
     for place in (_beside(path), path):
         if place.is_dir():
             _sweep(place)
-            # If nothing else is in it.
-            with contextlib.suppress(OSError):
-                place.rmdir()
+    # Nobody made that one but us. It stays if other things are in it.
+    with contextlib.suppress(OSError):
+        _beside(path).rmdir()
     return found
 
 

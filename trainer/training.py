@@ -62,7 +62,7 @@ def train(
     """
     prepare_backend(config, say)
     core = load_model_function(config.model, spec) if config.model else build_model(spec)
-    saver = Saver(core, spec, dataset, config.out)
+    saver = Saver(core, spec, dataset, config.out, config.model)
     if start.is_new:
         prepare_target(config.out)
         save_features(spec, dataset.columns, config.out / FEATURES_NAME)

@@ -1,0 +1,40 @@
+"""Training takes no more memory after many epochs than after a few."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from feeding import write_numbered
+
+from trainer.sequence import CSVSequence
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Notes the memory of this process at the end of each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[int] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.found.append(resident_bytes())
+
+
+@pytest.mark.parametrize("cache", ["auto", "off"])
+def test_memory_is_flat_over_twenty_epochs(tmp_path: Path, cache: str) -> None:
+    dataset = write_numbered(tmp_path / "log", 20_000, rows_per_shard=1000)
+    sequence = CSVSequence(dataset, label="clear", cache=cache, workers=1, batch_size=1000)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy", jit_compile=False)
+    watch = Watch()
+    model.fit(sequence, epochs=20, verbose=0, shuffle=False, callbacks=[watch])
+    sequence.close()
+    assert watch.found[-1] - watch.found[4] < 8 << 20, watch.found
