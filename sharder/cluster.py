@@ -1,21 +1,29 @@
 """A Dask cluster that runs the graphs: workers on other machines, which see the same storage.
 
-No block travels through the scheduler, and none but seldom between two workers: Dask runs a task
-where the most of what it needs is. What the client gets of a round is the state of the chains.
+No block travels through the scheduler, and few between two workers: Dask runs a task where it can
+begin soonest. What the client gets is the profile of each block, straight from the worker, and the
+state of the chains behind a round.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from distributed import Client, KilledWorker, wait
+from distributed.client import futures_of
+from distributed.comm.core import CommClosedError
+
+from sharder.graph import ADD_UP, PROFILE
 from sharder.reading import READ, Graph
-from sharder.shipping import ship, unique, unpack_results
+from sharder.shipping import ship, unique
 from sharder.source import Source
 from shared.errors import ConfigError, SourceError, TargetError, WorkerError
 
@@ -56,28 +64,40 @@ class Cluster:
         self._wait_until_idle(target)
 
     def close(self) -> None:
-        """Wait until no task is under way."""
-        self._wait_until_idle(self._run)
+        """Wait until no task is under way; of a scheduler that is lost, nothing is known."""
+        if self._client.status == "running":
+            self._wait_until_idle(self._run)
 
     def get(
         self, graph: Graph, wanted: Sequence[Any], advance: Callable[[int], None] | None = None
     ) -> list[Any]:
         """Run a graph."""
-        from distributed import KilledWorker
-        from distributed.client import futures_of
-        from distributed.comm import CommClosedError
+        # Not at the top: see there.
+        if graph.get((ADD_UP, -1)) is not None:
+            from sharder.profile import add_up
 
         run = f"{self._run}-{uuid.uuid4().hex}"
         writes, *chains = wanted
-        keys = [[unique(key, run) for key in writes], *(unique(key, run) for key in chains)]
+        profiles = [(PROFILE, index) for _, index in writes if (PROFILE, index) in graph]
+        keys = [
+            [unique(key, run) for key in writes],
+            [unique(key, run) for key in profiles],
+            *(unique(key, run) for key in chains if key[0] != ADD_UP),
+        ]
         futures = self._client.get(ship(graph, run), keys, sync=False)
         sizes = {
             future.key: graph[READ, index][0].keywords["piece"].size
             for (_, index), future in zip(writes, futures[0], strict=True)
         }
+        profile: Any = graph.get((ADD_UP, -1))
+        waiting = futures.pop(1)
         try:
-            self._wait(futures_of(futures), sizes, advance)
-            return unpack_results(wanted, self._client.gather(futures))
+            for future in self._as_done([*waiting, *futures_of(futures)]):
+                if advance is not None:
+                    advance(sizes.get(future.key, 0))
+                while waiting and waiting[0].done():
+                    profile = add_up(profile, self._client.gather(waiting.pop(0), direct=True))
+            written, *states = self._client.gather(futures)
         except KilledWorker as error:
             raise WorkerError(
                 self._name,
@@ -86,33 +106,31 @@ class Cluster:
                 f"{error.task[0]!r}, the last of them {error.last_worker.address}",
                 hint="its log says why; of memory, smaller --block-bytes take less",
             ) from None
-        except CommClosedError as error:
-            raise self._lost(error) from None
+        except (CancelledError, CommClosedError) as error:
+            raise WorkerError(
+                self._name,
+                expected="it to stay",
+                found=f"a connection that was lost: {error}",
+                hint="start it again, then run the same command again",
+            ) from None
         finally:
-            for future in futures_of(futures):
+            for future in futures_of([waiting, futures]):
                 future.release()
+        known = iter(states)
+        return [written, *(profile if key[0] == ADD_UP else next(known) for key in chains)]
 
-    def _wait(
-        self, futures: Sequence[Any], sizes: dict[Any, int], advance: Callable[[int], None] | None
-    ) -> None:
-        """Wait until all is done; the first error ends it."""
-        from concurrent.futures import CancelledError
-
-        from distributed import wait
-
+    def _as_done(self, futures: Sequence[Any]) -> Iterator[Any]:
+        """Yield futures as they are done; the first error ends it."""
         pending, last_seen = set(futures), time.monotonic()
         while pending:
             try:
                 done, pending = wait(pending, timeout=_LOOK_S, return_when="FIRST_COMPLETED")
             except TimeoutError:
                 done = set()
-            except CancelledError as error:
-                raise self._lost(error) from None
             for future in done:
                 if future.status == "error":
                     future.result()
-                if advance is not None:
-                    advance(sizes.get(future.key, 0))
+                yield future
             if done or self._client.scheduler_info()["workers"]:
                 last_seen = time.monotonic()
             elif time.monotonic() - last_seen > _WITHOUT_WORKERS_S:
@@ -166,14 +184,6 @@ class Cluster:
                 )
             time.sleep(0.05)
 
-    def _lost(self, error: BaseException) -> WorkerError:
-        return WorkerError(
-            self._name,
-            expected="it to stay",
-            found=f"a connection that was lost: {error}",
-            hint="start it again, then run the same command again",
-        )
-
     def _without_workers(self) -> WorkerError:
         return WorkerError(
             self._name,
@@ -193,19 +203,10 @@ def connect(scheduler: str, sources: Sequence[Source], dataset: Path) -> Iterato
         dataset: that is written.
 
     Raises:
-        ConfigError: there is no package for it, or no such file.
+        ConfigError: there is no such file.
         SourceError, TargetError: the workers do not see what this process sees.
         WorkerError: it does not answer, or has no workers.
     """
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ConfigError(
-            "--scheduler",
-            expected="the package distributed",
-            found="none",
-            hint="pip install distributed",
-        ) from None
     if "://" not in scheduler and not Path(scheduler).is_file():
         raise ConfigError(
             f"--scheduler {scheduler}",
@@ -222,6 +223,11 @@ def connect(scheduler: str, sources: Sequence[Source], dataset: Path) -> Iterato
             found=str(error),
             hint="start one: dask scheduler",
         ) from None
+    # It would tell of a lost connection in its own words, with a traceback.
+    for name in [
+        name for name in logging.root.manager.loggerDict if name.startswith("distributed")
+    ]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         with client.as_current():
             cluster = Cluster(client, dataset)

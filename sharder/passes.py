@@ -24,6 +24,7 @@ from sharder.shuffle import gather_all
 from sharder.source import Source
 from sharder.target import Staging
 from sharder.write import Shelf, write_left_over
+from shared.errors import ConfigError
 
 
 def write_shards(
@@ -63,8 +64,15 @@ def _open_pool(
     if config.scheduler is None:
         return threads(config.workers, sources)
     # Not at the top: few runs need it.
-    from sharder.cluster import connect
-
+    try:
+        from sharder.cluster import connect
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "--scheduler",
+            expected="the package distributed",
+            found="none",
+            hint="pip install distributed",
+        ) from None
     return connect(config.scheduler, sources, shelf.dataset)
 
 

@@ -1,32 +1,27 @@
 """A graph as a cluster can run it: elsewhere, in several processes, and any of its tasks again.
 
-Three things differ from a graph for the threads of one process.
+Four things differ from a graph for the threads of one process.
 
 - Keys are unique, since a cluster keeps results by their keys, whoever has asked for them.
-- The ledger and the profile are changed in place by the next block. If a worker is lost, a task may
-  run again on what it was given before, so here it works on a copy. Of the profile that copy is
-  what a checkpoint has of it: bytes, of which Dask knows the size.
+- The ledger is changed in place by the next block. If a worker is lost, a task may run again on
+  what it was given before, so here it works on a copy.
+- The profile is not added up: a copy of it for each block may take a tenth of a second, and the
+  frequent values that its sketches know depend on it. The client adds the blocks up as they come.
 - A block waits for the one before it, but its worker shall not fetch what that has led to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sharder.graph import ADD_UP, LEDGER
+from sharder.graph import ADD_UP, LEDGER, PROFILE
 from sharder.reading import READ, Graph, Key
-from shared.snapshot import pack, unpack
-
-if TYPE_CHECKING:
-    from shared.block_profile import BlockProfile
 
 # Of a run, that is: step, run, block.
 UniqueKey = tuple[str, str, int]
-
-_DONE = " done"
 
 
 def ship(graph: Graph, run: str) -> dict[UniqueKey, Any]:
@@ -38,18 +33,22 @@ def ship(graph: Graph, run: str) -> dict[UniqueKey, Any]:
     """
     shipped: dict[UniqueKey, Any] = {}
     for (step, index), task in graph.items():
-        key = (step, run, index)
+        if step == ADD_UP:
+            continue
         if not isinstance(task, tuple):
-            is_profile = step == ADD_UP and task is not None
-            shipped[key] = pack(task) if is_profile else task
+            shipped[step, run, index] = task
             continue
         function, *needs = task
         names = [unique(need, run) for need in needs]
+        if step == LEDGER:
+            function = partial(_call_on_copy, function)
         if step == READ:
-            done = {(name + _DONE, run, block): (name, run, block) for name, _, block in names}
-            shipped |= {waiting: (_nothing, waited_for) for waiting, waited_for in done.items()}
-            names = list(done)
-        shipped[key] = (_on_copy(step, function), *names)
+            needs = [(PROFILE if name == ADD_UP else name, block) for name, block in needs]
+            waits = [need for need in needs if need in graph]
+            names = [(f"{name} done", run, block) for name, block in waits]
+            done = zip(names, waits, strict=True)
+            shipped |= {name: (_nothing, unique(need, run)) for name, need in done}
+        shipped[step, run, index] = (function, *names)
     return shipped
 
 
@@ -59,35 +58,8 @@ def unique(key: Key, run: str) -> UniqueKey:
     return step, run, index
 
 
-def unpack_results(wanted: Sequence[Any], results: Sequence[Any]) -> list[Any]:
-    """Return the results of a graph as threads would give them."""
-    return [
-        _restore(result) if key[0] == ADD_UP and result is not None else result
-        for key, result in zip(wanted, results, strict=True)
-    ]
-
-
-def _on_copy(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    if step == LEDGER:
-        return partial(_call_on_copy, function)
-    return _add_up if step == ADD_UP else function
-
-
 def _call_on_copy(function: Callable[..., Any], before: Any, *others: Any) -> Any:
     return function(deepcopy(before), *others)
-
-
-def _add_up(before: bytes, parts: Sequence[BlockProfile]) -> bytes:
-    from sharder.profile import add_up
-
-    return pack(add_up(_restore(before), parts))
-
-
-def _restore(packed: bytes) -> Any:
-    # Not at the top: a run without a profile needs no Arrow.
-    from shared.profile import Profile
-
-    return unpack(packed, Profile)
 
 
 def _nothing(_done: object) -> None:

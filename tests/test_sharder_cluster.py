@@ -14,7 +14,7 @@ from splitting import SHARDER, failure, sharder, tree, write
 
 DASK = str(Path(sys.executable).with_name("dask"))
 # Small blocks, and so many that a worker can be killed among them.
-OPTIONS = ("--block-bytes", 4000, "--rows-per-shard", 50)
+OPTIONS = ("--block-bytes", 8000, "--rows-per-shard", 50)
 
 
 class Cluster:
@@ -57,7 +57,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def write_log(home: Path) -> None:
     random = Random(0)
     lines = ["id,player,score,comment"]
-    for number in range(30_000):
+    for number in range(15_000):
         comment = '"a ""b"",\nc"' if number % 11 == 0 else f"word {random.randrange(30)}"
         lines.append(f"{number},p{random.randrange(400)},{random.gauss(10, 3):.3f},{comment}")
         if number % 500 == 0:
@@ -79,14 +79,14 @@ def test_a_cluster_gives_the_same_bytes_also_if_a_worker_is_killed(
 ) -> None:
     expected = tree(undisturbed / "data")
     command = ["split", "drop.csv", "--scheduler", cluster.file, *OPTIONS, "--out"]
-    sharder(*command, "whole", "--block-bytes", 40_000, cwd=undisturbed)
+    sharder(*command, "whole", cwd=undisturbed)
     assert tree(undisturbed / "whole") == expected
 
     shards = undisturbed / "killed/.log_quest.partial/log_quest/splited"
     process = subprocess.Popen(
         [SHARDER, *map(str, command), "killed"], cwd=undisturbed, stderr=subprocess.PIPE
     )
-    while not shards.is_dir() or len(list(shards.iterdir())) < 100:
+    while not shards.is_dir() or len(list(shards.iterdir())) < 60:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     cluster.workers[0].kill()
@@ -104,11 +104,13 @@ def test_an_error_on_a_worker_is_told_as_of_a_thread_and_leaves_nothing(
     tmp_path: Path, cluster: Cluster
 ) -> None:
     write(tmp_path, "a,b\n" + "1,2\n" * 5000 + "1,2,3\n" * 5000)
-    options = ("--out", "data", "--block-bytes", 1000)
-    message = failure("split", "drop.csv", *options, cwd=tmp_path)
-    there = failure("split", "drop.csv", *options, "--scheduler", cluster.file, cwd=tmp_path)
+    command = ("split", "drop.csv", "--out", "data", "--block-bytes", 4000)
+    here = sharder(*command, cwd=tmp_path, status=1).stderr
+    there = sharder(*command, "--scheduler", cluster.file, cwd=tmp_path, status=1).stderr
+    # On a slow machine, there is a line of progress before it.
+    there = there[there.index("sharder: error: ") :]
     assert "record 5001 (line 5002, byte 20004): 3 fields, the header has 2" in there
-    assert there == message
+    assert there == here[here.index("sharder: error: ") :]
     assert list(tmp_path.iterdir()) == [tmp_path / "drop.csv"]
 
 
@@ -144,7 +146,7 @@ def test_without_the_package_the_install_command_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "a\n1\n")
-    write(tmp_path, "raise ImportError", "distributed.py")
+    write(tmp_path, "raise ModuleNotFoundError", "distributed.py")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     options = ("--out", "data", "--scheduler", "tcp://127.0.0.1:9")
     message = failure("split", "drop.csv", *options, cwd=tmp_path)
