@@ -28,7 +28,7 @@ from sharder.assign import REJECTED, Block
 from sharder.census import Census
 from sharder.inspect import Records
 from sharder.lines import Positions
-from sharder.target import check_room
+from sharder.room import check_room
 from shared.errors import TargetError
 from shared.splitmix import mix
 

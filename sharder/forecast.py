@@ -18,10 +18,11 @@ from sharder.config import SplitConfig
 from sharder.first_pass import needs_first_pass
 from sharder.leak import tell
 from sharder.ledger import Ledger
+from sharder.room import find_room
 from sharder.source import Source
-from sharder.split import check_disk, open_checked
+from sharder.split import check_disk, check_training, open_checked
 from sharder.survey import Survey, survey
-from sharder.target import check_target, find_room
+from sharder.target import check_target
 from sharder.warn import find_warnings
 from shared.block_profile import profile_block
 from shared.errors import ConfigError
@@ -121,7 +122,8 @@ def run(config: SplitConfig, label: str | None = None) -> Forecast:
     check_target(config.dataset, overwrite=config.overwrite)
     check_disk(sources, config)
     found = survey(sources, config)
-    _check_rejected(found, header, config)
+    if found.is_whole:
+        _check_whole(found, sources[0], config)
 
     started = time.thread_time()
     text = b"".join(found.records)
@@ -149,15 +151,15 @@ def run(config: SplitConfig, label: str | None = None) -> Forecast:
     )
 
 
-def _check_rejected(found: Survey, header: Sequence[str], config: SplitConfig) -> None:
-    """Refuse what surely has too many bad records, as the run does."""
-    if found.is_whole:
-        ledger = Ledger.begin(
-            header, config.dataset, data_bytes=None, max_rejected=config.max_rejected
-        )
-        ledger.records, ledger.rejected = found.n_records, len(found.rejected)
-        ledger.shown = found.rejected[:3]
-        ledger.close()
+def _check_whole(found: Survey, first: Source, config: SplitConfig) -> None:
+    """Refuse what the run refuses at its end, when all records are known."""
+    records, rejected = found.n_records, len(found.rejected)
+    ledger = Ledger.begin(
+        first.header, config.dataset, data_bytes=None, max_rejected=config.max_rejected
+    )
+    ledger.records, ledger.rejected, ledger.shown = records, rejected, found.rejected[:3]
+    ledger.close()
+    check_training(first.name, records - rejected, records, rejected)
 
 
 def _time_writing(text: bytes, config: SplitConfig) -> float:

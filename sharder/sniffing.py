@@ -123,6 +123,8 @@ def sniff(texts: Sequence[str], n_columns: int = 0, *, name: str = "text") -> Di
     Raises:
         SourceError: it cannot be told.
     """
+    if not any(text.strip("\r\n") for text in texts):
+        return PLAIN  # that there are no records is told by who looks for the header
     trials = [_try(dialect, texts, n_columns) for dialect in _candidates(texts)]
     # Of those that read the same, the first is the plainest.
     best = max(trials, key=lambda trial: trial.score)

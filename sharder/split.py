@@ -20,10 +20,11 @@ from sharder.first_pass import check_repeatable, find_cuts, needs_first_pass
 from sharder.notes import print_doubts, print_found
 from sharder.passes import write_shards
 from sharder.resume import Standing, begin_run
+from sharder.room import check_room
 from sharder.rule import COLUMN_OPTIONS
 from sharder.shuffle import ROUND_PARTS
 from sharder.source import Source, open_sources
-from sharder.target import check_room, staging
+from sharder.target import staging
 from sharder.write import Shelf, too_many_shards
 from shared.errors import ConfigError, SourceError
 from shared.layout import Side
@@ -141,6 +142,21 @@ def check_count(sources: Sequence[Source], config: SplitConfig) -> None:
         raise too_many_shards(shards)
 
 
+def check_training(name: str, training: int, records: int, rejected: int) -> None:
+    """Refuse sources of which no record goes to the training side.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if not training:
+        raise SourceError(
+            name,
+            expected="records for the training side",
+            found=f"{records} in all, {rejected} of them rejected, none for training",
+            hint="lower --validate-fraction, or take more records",
+        )
+
+
 def _describe(sources: tuple[Source, ...], config: SplitConfig, standing: Standing) -> Manifest:
     """Return the manifest of what was written."""
     first = sources[0]
@@ -153,13 +169,7 @@ def _describe(sources: tuple[Source, ...], config: SplitConfig, standing: Standi
         for index, side in enumerate(SIDES)
         if side is not Side.TEST or config.test_fraction or config.test_from
     }
-    if not sides[Side.TRAIN].records:
-        raise SourceError(
-            first.name,
-            expected="records for the training side",
-            found=f"{ledger.records} in all, {ledger.rejected} of them rejected, none for training",
-            hint="lower --validate-fraction, or take more records",
-        )
+    check_training(first.name, sides[Side.TRAIN].records, ledger.records, ledger.rejected)
     return Manifest(
         name=config.name,
         drops=(

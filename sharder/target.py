@@ -13,7 +13,6 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from shared.durable import refuse_link, sync_file_system, sync_names
@@ -33,9 +32,6 @@ _RETIRED_NAME = ".retired"
 _CHECKPOINT_NAME = ".checkpoint"
 _BUCKETS_NAME = ".buckets"
 _REPAIR_NAME = ".repair"
-
-# What a file takes on disk beyond its bytes: half a block on average, and its inode.
-_FILE_OVERHEAD_BYTES = 2048 + 256
 
 
 class Staging:
@@ -191,7 +187,7 @@ def _held(dataset: Path) -> Iterator[Staging]:
     partial = _hidden(dataset)
     refuse_link(partial)
     # The lock removes the directory where nothing is left in it.
-    with _errors_named(partial), hold(partial):
+    with errors_named(partial), hold(partial):
         staged = Staging(partial, dataset)
         staged.refuse_links()
         staged.restore()
@@ -208,7 +204,7 @@ def check_target(dataset: Path, *, overwrite: bool) -> None:
     Raises:
         TargetError: as `staging` says; but that another run is writing it is not seen.
     """
-    with _errors_named(_hidden(dataset)):
+    with errors_named(_hidden(dataset)):
         place = next(parent for parent in dataset.absolute().parents if os.path.lexists(parent))
     found = 0
     if not place.is_dir():
@@ -246,70 +242,9 @@ def _check_replaceable(root: Path, *, overwrite: bool) -> None:
         )
 
 
-def check_room(out: Path, *, bytes_: int, files: int) -> None:
-    """Refuse a dataset that the disk cannot hold, before anything is written.
-
-    Raises:
-        TargetError: too few bytes or inodes are free.
-    """
-    room = find_room(out)
-    needed = room.needed(bytes_, files)
-    if room.bytes < needed:
-        raise TargetError(
-            room.place,
-            expected=f"{_spell(needed)} free for the shards",
-            found=_spell(room.bytes),
-            hint="free some room, or give another --out",
-        )
-    if room.files is not None and room.files < files:
-        raise TargetError(
-            room.place,
-            expected=f"{files:,} free inodes, one a shard",
-            found=f"{room.files:,}",
-            hint="raise --rows-per-shard, or give another --out",
-        )
-
-
-def _spell(size: int) -> str:
-    return f"{size / 1e9:,.2f} GB" if size >= 1e8 else f"{size / 1e6:,.2f} MB"
-
-
-@dataclass(frozen=True)
-class Room:
-    """What is free on a disk.
-
-    Attributes:
-        place: a directory on it.
-        bytes: that are free.
-        files: number of inodes that are free; None if the file system makes them as it needs them.
-    """
-
-    place: Path
-    bytes: int
-    files: int | None
-
-    def needed(self, bytes_: int, files: int) -> int:
-        """Return how many bytes files of so many bytes in all take."""
-        return bytes_ + files * _FILE_OVERHEAD_BYTES
-
-
-def find_room(out: Path) -> Room:
-    """Say what is free where a directory is, or would be made.
-
-    Raises:
-        TargetError: it cannot be looked at.
-    """
-    place = out.absolute()
-    with _errors_named(place):
-        while not place.exists():
-            place = place.parent
-        free = os.statvfs(place)
-    # Some file systems say that they have no inodes at all.
-    return Room(place, free.f_bavail * free.f_frsize, free.f_favail if free.f_files else None)
-
-
 @contextlib.contextmanager
-def _errors_named(where: Path) -> Iterator[None]:
+def errors_named(where: Path) -> Iterator[None]:
+    """Turn what the file system refuses into the error that names the place."""
     try:
         yield
     except OSError as error:

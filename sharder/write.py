@@ -14,7 +14,7 @@ import xxhash
 from sharder.assign import SIDES, Block
 from sharder.inspect import cut
 from sharder.number import Numbering
-from sharder.target import check_room
+from sharder.room import check_room
 from shared.errors import ConfigError
 from shared.layout import shard_path
 from shared.manifest import MAX_SHARDS
