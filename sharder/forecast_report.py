@@ -70,7 +70,7 @@ def _expectations(forecast: Forecast) -> list[tuple[str, str]]:
     speed = f"{forecast.bytes_per_second / 1e6:,.0f} MB/s"
     each = f"{forecast.record_bytes:,.0f} bytes each"
     if forecast.records is None or forecast.inodes is None or forecast.disk_bytes is None:
-        rows = [("records", f"{each}; how many a stream has is not known before its end")]
+        rows = [("records", f"{each}; how many is not known before the end")]
         rows.append(("time", f"{1e9 / forecast.bytes_per_second:,.1f} s a GB, {speed}"))
     else:
         rejected = (

@@ -65,9 +65,10 @@ def sample_texts(
             stream_bytes=stream_bytes,
         )
         name = encoding.name
-    head, *others = (_cut_lines(sample, begun=index > 0) for index, sample in enumerate(samples))
-    texts = [sample.decode(name, "replace") for sample in (head, *others)]
-    return [texts[0].removeprefix("\ufeff"), *texts[1:]]
+    head = _cut_lines(samples[0], begun=False) or samples[0]
+    others = [_cut_lines(sample, begun=True) for sample in samples[1:]]
+    texts = [sample.decode(name, "replace") for sample in (head, *others) if sample]
+    return [texts[0].removeprefix("\ufeff"), *texts[1:]] if texts else [""]
 
 
 def _cut_lines(sample: bytes, *, begun: bool) -> bytes:
@@ -75,4 +76,4 @@ def _cut_lines(sample: bytes, *, begun: bool) -> bytes:
     break_ = b"\n" if b"\n" in sample else b"\r"
     first = sample.find(break_) + 1 if begun else 0
     last = sample.rfind(break_) + 1
-    return sample[first:last] or sample
+    return sample[first:last]

@@ -23,9 +23,10 @@ from sharder.origin import Origin
 from sharder.sampling import sample_texts
 from shared.errors import SourceError
 
-_PLACES = 16
-_PLACE_BYTES = 1 << 14
-_STREAM_BYTES = 1 << 18
+# How many places are looked at, how large each is, and how much of a stream. The first that shows
+# some records will do: those of a table with thousands of columns are long.
+_LOOKS = ((16, 1 << 14, 1 << 18), (8, 1 << 17, 1 << 20), (1, 1 << 22, 1 << 22))
+_FEW_LINES = 8
 
 # In the order in which they are seen most; Hive writes the last one.
 _DELIMITERS = ",\t;|:^~#&! \x01"
@@ -101,14 +102,17 @@ def detect_dialect(
     Raises:
         SourceError: it cannot be told.
     """
-    texts = sample_texts(
-        origin,
-        compression,
-        encoding,
-        places=_PLACES,
-        place_bytes=_PLACE_BYTES,
-        stream_bytes=_STREAM_BYTES,
-    )
+    for places, place_bytes, stream_bytes in _LOOKS:
+        texts = sample_texts(
+            origin,
+            compression,
+            encoding,
+            places=places,
+            place_bytes=place_bytes,
+            stream_bytes=stream_bytes,
+        )
+        if len(texts[0].splitlines()) > _FEW_LINES:
+            break
     return sniff(texts, len(columns), name=origin.name)
 
 

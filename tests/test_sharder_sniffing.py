@@ -95,6 +95,18 @@ def test_auto_finds_a_dialect_by_what_comes_far_behind_the_head(tmp_path: Path) 
     assert " 0 rejected" in done.stderr
 
 
+def test_auto_finds_a_dialect_of_records_longer_than_the_places_that_it_looks_at(
+    tmp_path: Path,
+) -> None:
+    columns = range(4000)
+    header, record = ";".join(f"column {n}" for n in columns), ";".join(f"{n},5" for n in columns)
+    write(tmp_path, f"{header}\n" + f"{record}\n" * 30)
+    options = ("--dialect", "auto", "--no-profile", "--validate-fraction", 0)
+    done = sharder("split", "drop.csv", "--out", ".", *options, cwd=tmp_path)
+    assert "--delimiter ';'" in done.stderr
+    assert "30 records = 30 training" in done.stderr
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp932", "utf-16", "iso2022_jp"])
 def test_auto_finds_a_dialect_in_any_encoding_and_from_a_pipe(
     tmp_path: Path, encoding: str
