@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -16,7 +17,8 @@ _PROCESSOR = Path("/proc/cpuinfo")
 _INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
-def prepare_backend(config: FitConfig, say: Callable[[str], None]) -> None:
+@contextlib.contextmanager
+def prepared_backend(config: FitConfig, say: Callable[[str], None]) -> Iterator[None]:
     """Make the weights a function of the seed and the data, on the same machine.
 
     Args:
@@ -29,9 +31,14 @@ def prepare_backend(config: FitConfig, say: Callable[[str], None]) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    keras.config.set_dtype_policy(_MIXED if config.mixed_precision else "float32")
     if config.mixed_precision and not _has_gpu() and not _knows_bfloat16():
         say("--mixed-precision: this processor has no bfloat16, so training takes longer with it")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(_MIXED if config.mixed_precision else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _has_gpu() -> bool:

@@ -54,9 +54,11 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
         start = find_start(config, origin_of(config, dataset, spec), say)
         # Not before now: a name that was mistyped is told at once, not after seconds of imports.
         import_keras()
+        from trainer.backend import prepared_backend
         from trainer.training import train
 
-        done = train(spec, dataset, config, start, interrupts, say)
+        with prepared_backend(config, say):
+            done = train(spec, dataset, config, start, interrupts, say)
         save_run(done, config.out)
         Checkpoints(config.out / CHECKPOINTS_NAME).prune(KEPT_AT_END)
         return done

@@ -9,7 +9,6 @@ import keras
 
 from shared.errors import ConfigError, ModelError
 from shared.layout import Side
-from trainer.backend import prepare_backend
 from trainer.checkpoint import Checkpoints
 from trainer.config import FitConfig
 from trainer.dataset import Dataset
@@ -60,7 +59,6 @@ def train(
         ShardfitError: an expected failure.
         Interrupted: a signal came; the state is saved.
     """
-    prepare_backend(config, say)
     core = load_model_function(config.model, spec) if config.model else build_model(spec)
     saver = Saver(core, spec, dataset, config.out, config.model)
     if start.is_new:
