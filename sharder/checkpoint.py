@@ -31,7 +31,7 @@ from shared.manifest import Split, spell_path
 from shared.reading import read_plain
 from shared.snapshot import pack, unpack
 
-FORMAT = 2
+FORMAT = 3
 
 # Options that change neither the bytes nor the profile.
 _FREE = {"sources", "out", "name", "scheduler", "workers", "overwrite", "restart"}
@@ -50,11 +50,12 @@ class SourceState(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run is asked to do: the options that count, and the sources."""
+    """What a run is asked to do: the options that count, the sources, and what it appends to."""
 
     format: int = FORMAT
     options: dict[str, str]
     sources: tuple[SourceState, ...]
+    base: str = ""
 
     def check(self, earlier: Job) -> str:
         """Return why an unfinished run was another job; empty if it is this one.
@@ -65,6 +66,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         for name, value in self.options.items():
             if value != (before := earlier.options.get(name)):
                 return f"--{name.replace('_', '-')} was {before}, and is {value} now"
+        if self.base != earlier.base:
+            return "the dataset has changed since"
         if len(self.sources) != len(earlier.sources):
             return "it had other sources"
         for now, then in zip(self.sources, earlier.sources, strict=True):
@@ -132,7 +135,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
         )
 
 
-def describe_job(config: SplitConfig, sources: Sequence[Source]) -> Job | None:
+def describe_job(config: SplitConfig, sources: Sequence[Source], base: str = "") -> Job | None:
     """Return what a run is asked to do; None if it cannot be gone on with.
 
     A stream cannot: what was read of it is gone.
@@ -144,7 +147,7 @@ def describe_job(config: SplitConfig, sources: Sequence[Source]) -> Job | None:
         for option in dataclasses.fields(config)
         if option.name not in _FREE
     }
-    return Job(options=options, sources=tuple(map(_describe_source, sources)))
+    return Job(options=options, sources=tuple(map(_describe_source, sources)), base=base)
 
 
 def _describe_source(source: Source) -> SourceState:
@@ -173,7 +176,8 @@ def load_checkpoint(file: Path) -> Checkpoint | None:
 
 def rewind(dataset: Path, checkpoint: Checkpoint) -> str:
     """Remove what was written since a checkpoint; return what is missing of what it tells of."""
-    for side, sizes in zip(SIDES, checkpoint.shards.sizes, strict=True):
+    shards = checkpoint.shards
+    for side, sizes, first in zip(SIDES, shards.sizes, shards.first, strict=True):
         found = {}
         if not (directory := shard_dir(dataset, side)).is_dir():
             return f"there is no directory of {side} shards"
@@ -184,8 +188,8 @@ def rewind(dataset: Path, checkpoint: Checkpoint) -> str:
                     Path(entry).unlink()
                 elif entry.is_file(follow_symlinks=False):
                     found[number] = entry.stat().st_size
-        for number, size in enumerate(sizes):
-            if found.get(number) != size:
+        for number in range(first, len(sizes)):
+            if found.get(number) != sizes[number]:
                 return f"{side} shard {shard_name(number)} is not whole"
     ledger = checkpoint.ledger
     for path in ledger.directory.glob("*"):

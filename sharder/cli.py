@@ -112,13 +112,16 @@ def cli() -> None:
               show_default="1%", help="Share of bad records that fails the run.")  # fmt: skip
 @click.option("--max-record-bytes", type=Bytes(), default=_DEFAULTS.max_record_bytes,
               show_default="16MiB", help="Longest record; stops a quote left open.")  # fmt: skip
+@click.option("--append", is_flag=True,
+              help="Add the sources to the dataset that is there, as its next drop.")  # fmt: skip
 @click.option("--overwrite", is_flag=True,
               help="Replace an existing dataset, once the new one is complete.")  # fmt: skip
 @click.option("--restart", is_flag=True,
               help="Begin anew, not where an earlier run was cut off.")  # fmt: skip
 @click.option("--dry-run", is_flag=True,
               help="Plan the run, say what it takes, and write nothing.")  # fmt: skip
-def split(*, dry_run: bool, **options: Any) -> None:
+@click.pass_context
+def split(context: click.Context, /, *, dry_run: bool, **options: Any) -> None:
     """Split CSVs into shards of 1000 records, for training and validation.
 
     A SOURCE is a file, packed with gzip, bzip2, xz or zstd or not; - for stdin; a URL such as
@@ -128,6 +131,8 @@ def split(*, dry_run: bool, **options: Any) -> None:
 
       sharder split quest_log.csv --out data | trainer fit - --label clear
     """
+    if options["append"]:
+        _take_over(context, options)
     config = _config(options)
     _prepare()
     # Not before now: importing Dask and Arrow takes longer than --help may.
@@ -280,6 +285,26 @@ def rejected(dataset: Path, *, raw: bool) -> None:
             where = place(bad.source, bad.record - 1, bad.line - 1, bad.offset)
             click.echo(f"{where}: {bad.reason}: {bad.data!r}")
     sys.stdout.buffer.flush()
+
+
+def _take_over(context: click.Context, options: dict[str, Any]) -> None:
+    """Take the options that are not given from the dataset that is appended to."""
+    from sharder.base import appended_options
+    from sharder.rule import COLUMN_OPTIONS
+    from sharder.verify import require_manifest
+
+    given = {
+        name
+        for name in options
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    }
+    columns = {option.removeprefix("--").replace("-", "_") for option in COLUMN_OPTIONS.values()}
+    if given & columns:  # another rule than the dataset's is told, not mixed with it
+        given |= columns
+    made_with = appended_options(
+        require_manifest(options["out"] / options["name"]), is_detected=options["dialect"] != GIVEN
+    )
+    options.update({name: value for name, value in made_with.items() if name not in given})
 
 
 def _prepare() -> None:

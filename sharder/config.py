@@ -63,6 +63,8 @@ class SplitConfig:
         escape_char: the ASCII character that takes the meaning from the one behind it; None if
             none does.
         columns: names of the columns, if the sources have no header.
+        append: whether the sources are the next drop of a dataset that is there; the options that
+            count for it must be those that it has.
         overwrite: whether to replace an existing dataset, once the new one is complete.
         restart: whether to begin anew where an earlier run of this job was cut off.
     """
@@ -93,12 +95,15 @@ class SplitConfig:
     quote_char: str | None = '"'
     escape_char: str | None = None
     columns: tuple[str, ...] = ()
+    append: bool = False
     overwrite: bool = False
     restart: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources:
             raise ConfigError("sources", expected="at least one CSV file", found="none")
+        if self.append and self.overwrite:
+            raise ConfigError("--append", expected="no --overwrite beside it", found="both")
         _check("--rows-per-shard", self.rows_per_shard, 1, 10_000_000)
         _check("--validate-fraction", self.validate_fraction, 0, 0.99)
         # Rounded, since 0.99 - 0.9 is a bit less than 0.09.

@@ -15,13 +15,14 @@ from sharder.align import align, begin
 from sharder.census import Census
 from sharder.encoding import UTF8
 from sharder.header import parse_header
+from sharder.kept import load_kept
 from sharder.proof import UNTRUE, check_census, check_keys
 from sharder.rejected import read_rejected
 from sharder.scan import scan
 from shared.errors import ContractError, SourceError
 from shared.layout import REJECTED_NAME, Side, shard_dir, shard_number, shard_path
-from shared.manifest import File, Manifest, measure
-from shared.reading import read_plain
+from shared.manifest import File, Manifest, load_next_manifest, measure
+from shared.reading import open_plain, read_plain
 
 _BATCH = 1000
 
@@ -47,13 +48,23 @@ class Damage:
 
 
 def find_damage(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
-    """Yield all that is not as the manifest says, in the order of the files."""
-    yield from _check_rejected(dataset, manifest)
+    """Yield all that is not as the manifest says, in the order of the files.
+
+    What an append that was cut off has put behind the end of what the manifest tells of is none.
+    """
+    grown = manifest
+    try:
+        grown = load_next_manifest(dataset, manifest) or manifest
+    except ContractError as error:
+        yield Damage(error)
+    yield from _check_state(dataset, manifest)
+    yield from _check_rejected(dataset, manifest, grown)
     census, is_whole = Census(), True
     for side in Side:
-        yield from _check_names(dataset, manifest, side)
+        yield from _check_names(dataset, grown, side)
         if side in manifest.sides:
-            for damage, part in _check_shards(dataset, manifest, side):
+            check = _ShardCheck(dataset, manifest, side, has_grown=grown is not manifest)
+            for damage, part in _check_shards(check):
                 census.add(part)
                 if damage is not None:
                     is_whole = False
@@ -93,11 +104,8 @@ def _extra(path: Path, expected: str) -> Damage:
     return Damage(error, extra=path)
 
 
-def _check_shards(
-    dataset: Path, manifest: Manifest, side: Side
-) -> Iterator[tuple[Damage | None, Census]]:
-    numbers = range(len(manifest.sides[side].bytes))
-    check = _ShardCheck(dataset, manifest, side)
+def _check_shards(check: _ShardCheck) -> Iterator[tuple[Damage | None, Census]]:
+    numbers = range(len(check.manifest.sides[check.side].bytes))
     with ThreadPoolExecutor() as pool:
         # In batches, so that a dataset of any size keeps only a few tasks waiting.
         for start in range(0, len(numbers), _BATCH):
@@ -111,13 +119,18 @@ class _ShardCheck:
     dataset: Path
     manifest: Manifest
     side: Side
+    has_grown: bool
 
     def __call__(self, number: int) -> tuple[Damage | None, Census]:
         path, entry = shard_path(self.dataset, self.side, number), self.manifest.sides[self.side]
         wanted = File(bytes=entry.bytes[number], xxh3_128=entry.xxh3_128[number])
         found = expected = ""
         try:
-            data = read_plain(path, at_most=self._most_bytes)
+            if self.has_grown and number == len(entry.bytes) - 1:
+                with open_plain(path) as file:
+                    data = file.read(wanted.bytes)
+            else:
+                data = read_plain(path, at_most=self._most_bytes)
         except OSError as failure:
             found = failure.strerror or str(failure)
         else:
@@ -190,16 +203,24 @@ def _read_structure(data: bytes) -> tuple[int, tuple[str, ...]]:
     return aligned.records - 1, parse_header(data[: int(aligned.ends[0])])
 
 
-def _check_rejected(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
+def _check_state(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
+    try:
+        load_kept(dataset, manifest)
+    except ContractError as error:
+        yield Damage(error)
+
+
+def _check_rejected(dataset: Path, manifest: Manifest, grown: Manifest) -> Iterator[Damage]:
     directory = dataset / REJECTED_NAME
     again = _repair(dataset)
     for name in _names(directory):
-        if name not in manifest.rejected_files:
+        if name not in grown.rejected_files:
             yield _extra(directory / name, "the rejected records and nothing else")
     is_whole = True
     for name, wanted in manifest.rejected_files.items():
         try:
-            found = measure(directory / name)
+            # Of what has grown, the beginning counts.
+            found = measure(directory / name, wanted.bytes if grown is not manifest else None)
         except OSError as failure:
             expected, told = "", failure.strerror or str(failure)
         else:
@@ -210,7 +231,7 @@ def _check_rejected(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
         error = ContractError(directory / name, expected=expected, found=told, hint=again)
         is_whole = False
         yield Damage(error, rejected=name)
-    if is_whole:
+    if is_whole and grown is manifest:
         yield from _count_rejected(dataset, manifest)
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sharder.mixing import Mixing
 from sharder.progress import say
-from sharder.report import LABELS, ledger_line
+from sharder.report import LABELS, count_records, ledger_line
 from shared.layout import Side
 from shared.manifest import Manifest, Split
 from shared.printable import printable
@@ -36,13 +36,16 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
     say(console, str(dataset), style="bold")
     say(console, ledger_line(manifest))
     split = manifest.split
-    sources = ", ".join(f"{s.path} ({s.bytes / 1e6:,.1f} MB)" for s in manifest.sources)
     say(
         console,
         f"split by {split.column or split.by}, {_parts(split)}{', shuffled' * split.shuffle}, "
-        f"seed {split.seed}; from {sources}",
+        f"seed {split.seed}",
         style="dim",
     )
+    for number, drop in enumerate(manifest.drops, 1):
+        sources = ", ".join(f"{s.path} ({s.bytes / 1e6:,.1f} MB)" for s in drop.sources)
+        counts = f"drop {number}: {count_records(drop)}, " if len(manifest.drops) > 1 else ""
+        say(console, f"{counts}from {sources}", style="dim")
     classes = {side: entry.classes for side, entry in manifest.sides.items() if entry.classes}
     if split.column is not None and classes:
         print_shares(split.column, classes)

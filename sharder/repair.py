@@ -21,15 +21,16 @@ from sharder.damage import find_damage
 from sharder.dialect import Dialect
 from sharder.drop import open_drop
 from sharder.encoding import Encoding
+from sharder.growth import refuse_links
 from sharder.passes import write_shards
 from sharder.resume import begin_standing
 from sharder.source import Source, open_source
 from sharder.target import Staging, workshop
 from sharder.verify import require_manifest
 from sharder.write import Shelf
-from shared.durable import refuse_link, sync_file_system, sync_names
+from shared.durable import sync_file_system, sync_names
 from shared.errors import ContractError, SourceError, TargetError
-from shared.layout import REJECTED_NAME, Side, shard_dir, shard_path, side_root
+from shared.layout import REJECTED_NAME, Side, shard_path, side_root
 from shared.manifest import File, Manifest, measure
 from shared.manifest import Source as SourceEntry
 
@@ -80,23 +81,24 @@ def run(dataset: Path, names: Sequence[str] = (), console: Console | None = None
     dataset = side_root(dataset, Side.TRAIN)  # which is itself, with a name
     if not dataset.with_name(f".{dataset.name}.partial").exists():
         require_manifest(dataset)
-    for side in Side:  # what is behind a link is no part of the dataset
-        for place in (shard_dir(dataset, side), dataset / REJECTED_NAME):
-            refuse_link(place)
+    refuse_links(dataset)
     with workshop(dataset) as staged:
         manifest = require_manifest(dataset)
-        wanted, extras = _find(dataset, manifest)
+        wanted, extras, lost = _find(dataset, manifest)
         if wanted.shards or wanted.rejected:
             sources = _open_sources(dataset, manifest, names)
             _write(sources, staged, manifest, wanted, console or Console(stderr=True))
             _put_back(staged.dataset, dataset, manifest, wanted)
         moved = tuple(_move_away(dataset, extra) for extra in extras)
+    if lost is not None:
+        raise lost
     return Repaired(len(wanted.shards) + len(wanted.rejected), moved)
 
 
-def _find(dataset: Path, manifest: Manifest) -> tuple[_Wanted, list[Path]]:
-    """Return what is to be written anew, and what is no part of the dataset."""
+def _find(dataset: Path, manifest: Manifest) -> tuple[_Wanted, list[Path], ContractError | None]:
+    """Return what to write anew, what is no part of the dataset, and what is beyond repair."""
     shards, rejected, extras = set(), set(), []
+    lost = None
     for damage in find_damage(dataset, manifest):
         if damage.shard is not None:
             side, number = damage.shard
@@ -106,8 +108,8 @@ def _find(dataset: Path, manifest: Manifest) -> tuple[_Wanted, list[Path]]:
         elif damage.extra is not None:
             extras.append(damage.extra)
         else:
-            raise damage.error
-    return _Wanted(frozenset(shards), frozenset(rejected)), extras
+            lost = lost or damage.error
+    return _Wanted(frozenset(shards), frozenset(rejected)), extras, lost
 
 
 def _open_sources(dataset: Path, manifest: Manifest, names: Sequence[str]) -> list[Source]:

@@ -16,7 +16,7 @@ from sharder.repair import Repaired
 from sharder.split import SplitResult
 from sharder.verify import Verified
 from shared.layout import REJECTED_NAME, Side
-from shared.manifest import Manifest
+from shared.manifest import Drop, Manifest
 
 LABELS = {Side.TRAIN: "training", Side.VALIDATE: "validation", Side.TEST: "test"}
 
@@ -25,7 +25,10 @@ def print_split(result: SplitResult, console: Console) -> None:
     """Print the summary of a run: the ledger, the shards, the time, the memory."""
     manifest = result.manifest
     earlier = result.earlier_bytes / 1e6
-    megabytes = sum(source.bytes for source in manifest.sources) / 1e6 - earlier
+    drop = manifest.drops[-1]
+    megabytes = sum(source.bytes for source in drop.sources) / 1e6 - earlier
+    if len(manifest.drops) > 1:
+        say(console, f"drop {len(manifest.drops)}: {count_records(drop)}")
     say(console, ledger_line(manifest))
     if manifest.rejected:
         say(console, f"rejected records and their reasons: {result.dataset / REJECTED_NAME}")
@@ -82,6 +85,11 @@ def print_repaired(dataset: Path, repaired: Repaired) -> None:
     done = [f"{count:,} file{'' if count == 1 else 's'} written anew"] if count else []
     done += [f"{path} moved to {place}" for path, place in repaired.moved]
     say(Console(), f"{dataset}: {', '.join(done) or 'nothing to repair'}; now all is as it was")
+
+
+def count_records(drop: Drop) -> str:
+    """Return how many records a drop brought."""
+    return f"{_count(drop.records, 'record')}, {drop.rejected:,} of them rejected"
 
 
 def ledger_line(manifest: Manifest) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sharder.align import begin
+from sharder.base import Base
 from sharder.buckets import Buckets
 from sharder.checkpoint import (
     Checkpoint,
@@ -82,14 +83,26 @@ class Standing:
 
 
 def begin_run(
-    sources: Sequence[Source], staged: Staging, config: SplitConfig, console: Console
+    sources: Sequence[Source],
+    staged: Staging,
+    config: SplitConfig,
+    console: Console,
+    base: Base | None = None,
 ) -> Standing:
     """Go on where an earlier run has stopped, or begin anew; say so on the console.
 
+    Args:
+        sources: of the run.
+        staged: where it writes to.
+        config: of the run.
+        console: where to say so.
+        base: what it appends to, if it does.
+
     Raises:
+        ContractError: the dataset that it appends to is damaged.
         TargetError: a source has changed since.
     """
-    job = describe_job(config, sources)
+    job = describe_job(config, sources, base.checksum if base else "")
     earlier = None if config.restart else load_checkpoint(staged.checkpoint)
     reason = "it has no checkpoint" if job else "a stream cannot be read again"
     if earlier and job:
@@ -109,7 +122,12 @@ def begin_run(
         reason = reason or "its checkpoint has the profile of another table"
     if staged.begin() and not config.restart:
         say(console, f"an unfinished run is not gone on with: {reason}")
-    return begin_standing(sources, staged, config, config.split, job)
+    split = base.manifest.split if base else config.split
+    standing = begin_standing(sources, staged, config, split, job)
+    if base is not None:
+        standing.state = base.go_on(standing.state, staged.dataset)
+        standing.shards = base.shards()
+    return standing
 
 
 def begin_standing(

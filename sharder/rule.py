@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from sharder.strata import WINDOW
 from sharder.times import read_moment
@@ -75,6 +75,21 @@ def choose_rule(
         test_from=test_from,
         shuffle=shuffle,
     )
+
+
+def options_of(split: Split) -> dict[str, Any]:
+    """Return the options of `SplitConfig` that ask for a rule: `choose_rule`, turned round."""
+    options: dict[str, Any] = {"seed": split.seed, "shuffle": split.shuffle}
+    if split.by in COLUMN_OPTIONS:
+        options[COLUMN_OPTIONS[split.by].removeprefix("--").replace("-", "_")] = split.column
+    if split.validate_from is not None and not split.validate_fraction + split.test_fraction:
+        options |= {"validate_from": split.validate_from, "test_from": split.test_from}
+    else:  # of a rule by time that has both, the times were found from the shares
+        options |= {
+            "validate_fraction": split.validate_fraction,
+            "test_fraction": split.test_fraction,
+        }
+    return options
 
 
 def _check_thousandths(option: str, share: float) -> None:

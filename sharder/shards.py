@@ -24,16 +24,19 @@ class ShardTable:
 
     Attributes:
         sizes: for each of `SIDES`, those of its files, in bytes.
+        first: for each of `SIDES`, the number of the first that this run writes: where it appends
+            to a dataset, those before it are there.
         checksums: for each of `SIDES`, those of its files, 16 bytes each, end to end.
     """
 
     sizes: list[Sizes] = field(default_factory=lambda: [array("q") for _ in SIDES])
+    first: list[int] = field(default_factory=lambda: [0 for _ in SIDES])
     checksums: list[bytearray] = field(default_factory=lambda: [bytearray() for _ in SIDES])
 
     @property
     def bytes(self) -> int:
-        """Size of all shards."""
-        return sum(map(sum, self.sizes))
+        """Size of all shards that this run has written."""
+        return sum(sum(sizes[first:]) for sizes, first in zip(self.sizes, self.first, strict=True))
 
     def add(self, shards: Iterable[Shard]) -> None:
         """Add shards in the order of their numbers."""

@@ -13,10 +13,12 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from sharder.assign import SIDES
+from sharder.base import Base, check_options, check_sources, open_base
 from sharder.buckets import ENTRY_BYTES, Buckets
 from sharder.budget import estimate_shards, fit
 from sharder.config import SplitConfig
 from sharder.first_pass import check_repeatable, find_cuts, needs_first_pass
+from sharder.kept import keep, save_kept
 from sharder.notes import print_doubts, print_found
 from sharder.passes import write_shards
 from sharder.resume import Standing, begin_run
@@ -24,7 +26,7 @@ from sharder.room import check_room
 from sharder.rule import COLUMN_OPTIONS
 from sharder.shuffle import ROUND_PARTS
 from sharder.source import Source, open_sources
-from sharder.target import staging
+from sharder.target import Staging, staging
 from sharder.write import Shelf, too_many_shards
 from shared.errors import ConfigError, SourceError
 from shared.layout import Side
@@ -66,22 +68,27 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     """
     started = time.monotonic()
     console = console or Console(stderr=True)
+    if config.append:
+        check_options(config)
     sources = open_checked(config, console)
     asked, config = config, fit(config, sources)
     if config.scheduler is not None:
         config = dataclasses.replace(config, out=config.out.absolute())  # others write there
-    with staging(config.dataset, overwrite=config.overwrite) as staged:
-        standing = begin_run(sources, staged, config, console)
+    with staging(config.dataset, overwrite=config.overwrite, append=config.append) as staged:
+        base = open_base(config.dataset) if config.append else None
+        if base is not None:
+            check_sources(sources, base)
+        standing = begin_run(sources, staged, config, console, base)
         check_disk(sources, config, written_bytes=standing.shards.bytes)
         if needs_first_pass(standing.split):
             standing.split = find_cuts(sources, config.split, config, staged.dataset, console)
         shelf = Shelf(
             dataset=staged.dataset,
-            header_line=sources[0].header_line,
+            header_line=(base or sources[0]).header_line,
             rows_per_shard=config.rows_per_shard,
         )
         write_shards(sources, staged, shelf, config, standing, console)
-        manifest = _describe(sources, config, standing)
+        manifest = _describe(sources, staged, config, standing, base)
         save_manifest(manifest, staged.dataset)
     seconds = time.monotonic() - started
     return SplitResult(asked.dataset, manifest, seconds, standing.earlier_bytes, asked.memory_bytes)
@@ -110,7 +117,7 @@ def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
             expected=f"one of the columns {', '.join(header)}",
             found="no such column",
         )
-    if needs_first_pass(split):
+    if needs_first_pass(split) and not config.append:
         check_repeatable(sources)
     return sources
 
@@ -157,8 +164,17 @@ def check_training(name: str, training: int, records: int, rejected: int) -> Non
         )
 
 
-def _describe(sources: tuple[Source, ...], config: SplitConfig, standing: Standing) -> Manifest:
-    """Return the manifest of what was written."""
+def _describe(
+    sources: tuple[Source, ...],
+    staged: Staging,
+    config: SplitConfig,
+    standing: Standing,
+    base: Base | None,
+) -> Manifest:
+    """Return the manifest of what was written, and write what another drop goes on from."""
+    # Before the profile is finished, which rounds it.
+    kept = keep(standing.state)
+    earlier = base.manifest.drops if base else ()
     first = sources[0]
     state, shards, ledger = standing.state, standing.shards, standing.state.ledger
     sides = {
@@ -170,9 +186,10 @@ def _describe(sources: tuple[Source, ...], config: SplitConfig, standing: Standi
         if side is not Side.TEST or config.test_fraction or config.test_from
     }
     check_training(first.name, sides[Side.TRAIN].records, ledger.records, ledger.rejected)
-    return Manifest(
-        name=config.name,
+    manifest = Manifest(
+        name=base.manifest.name if base else config.name,
         drops=(
+            *earlier,
             Drop(
                 sources=tuple(map(_describe_source, sources)),
                 records=ledger.records,
@@ -186,6 +203,8 @@ def _describe(sources: tuple[Source, ...], config: SplitConfig, standing: Standi
         sides=sides,
         columns=state.profile.columns() if state.profile else None,
     )
+    save_kept(kept, manifest, staged.dataset)
+    return manifest
 
 
 def _describe_source(source: Source) -> SourceEntry:

@@ -15,13 +15,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from sharder.growth import grow, shrink
 from shared.durable import refuse_link, sync_file_system, sync_names
 from shared.errors import ShardfitError, TargetError, UnreadableError, WorkerError
 from shared.layout import (
-    MANIFEST_NAME,
     REJECTED_NAME,
-    SPLITED_NAME,
     Side,
+    is_part,
     shard_dir,
     side_root,
 )
@@ -108,6 +108,15 @@ class Staging:
         )
         return not is_final and self.checkpoint.exists()
 
+    def grow(self) -> None:
+        """Move what was written to the dataset that it is appended to."""
+        sync_file_system(self._partial)
+        grow(self.dataset, self._target)
+
+    def shrink(self) -> bool:
+        """Take back what was moved to the dataset when an append was cut off; tell whether any."""
+        return shrink(self.dataset, self._target)
+
     def publish(self) -> None:
         """Move a complete dataset to its place, and what was there out of the way first."""
         # What has its final name shall be whole after a power failure, too.
@@ -126,12 +135,13 @@ class Staging:
 
 
 @contextlib.contextmanager
-def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
+def staging(dataset: Path, *, overwrite: bool, append: bool = False) -> Iterator[Staging]:
     """Give a hidden directory to write a dataset to; put it in its place when all went well.
 
     Args:
         dataset: where the dataset shall be in the end.
         overwrite: whether one that is there is replaced.
+        append: whether to add to one that is there.
 
     Yields:
         The directory, with what an earlier run has left there.
@@ -143,12 +153,20 @@ def staging(dataset: Path, *, overwrite: bool) -> Iterator[Staging]:
     missing = [parent for parent in dataset.parents if not parent.exists()]
     try:
         with _held(dataset) as staged:
-            _check_sides(dataset, overwrite=overwrite)
+            if append:
+                staged.shrink()
+            else:
+                _check_sides(dataset, overwrite=overwrite)
             try:
                 yield staged
-                staged.publish()
+                if append:
+                    staged.grow()
+                else:
+                    staged.publish()
             except BaseException as error:
                 staged.restore()
+                if append:
+                    staged.shrink()
                 if staged.keeps(error):
                     error.add_note("what is done is kept: the same command goes on from there")
                 else:
@@ -170,7 +188,8 @@ def workshop(dataset: Path) -> Iterator[Staging]:
     Raises:
         TargetError: another run is writing the dataset, or it cannot be written.
     """
-    with _held(dataset):
+    with _held(dataset) as held:
+        held.shrink()
         bench = _hidden(dataset) / _REPAIR_NAME
         try:
             bench.mkdir(exist_ok=True)
@@ -233,7 +252,7 @@ def _check_replaceable(root: Path, *, overwrite: bool) -> None:
             hint="give another --name or --out, or --overwrite to replace it",
         )
     names = {entry.name for entry in root.iterdir()} if root.is_dir() else {root.name}
-    if foreign := sorted(names - {MANIFEST_NAME, REJECTED_NAME, SPLITED_NAME}):
+    if foreign := sorted(name for name in names if not is_part(name)):
         raise TargetError(
             root,
             expected="a dataset to replace",

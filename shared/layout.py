@@ -3,6 +3,7 @@
     data/
     ├── log_quest/                    the dataset, as `sharder` prints it and `trainer` takes it
     │   ├── manifest.json
+    │   ├── state_1.msgpack
     │   ├── rejected/
     │   └── splited/split_data_00000.csv, split_data_00001.csv, …
     └── log_quest_validate/
@@ -21,9 +22,12 @@ from pathlib import Path
 from shared.errors import ContractError
 
 MANIFEST_NAME = "manifest.json"
+# The manifest that is about to take the other's place: of a dataset that is just being appended to.
+NEXT_MANIFEST_NAME = f".{MANIFEST_NAME}.next"
 REJECTED_NAME = "rejected"
 SPLITED_NAME = "splited"
 
+_STATE_NAME = re.compile(r"state_\d+\.msgpack")
 _SHARD_NAME = re.compile(r"split_data_(\d{5,})\.csv")
 
 
@@ -38,6 +42,17 @@ class Side(StrEnum):
     def suffix(self) -> str:
         """What the side adds to the dataset's name."""
         return "" if self is Side.TRAIN else f"_{self.value}"
+
+
+def state_name(drops: int) -> str:
+    """Return the name of the file that another drop goes on from, behind so many of them."""
+    return f"state_{drops}.msgpack"
+
+
+def is_part(name: str) -> bool:
+    """Tell whether a name is one of those that a dataset's directory may have in it."""
+    names = (MANIFEST_NAME, NEXT_MANIFEST_NAME, REJECTED_NAME, SPLITED_NAME)
+    return name in names or _STATE_NAME.fullmatch(name) is not None
 
 
 def shard_name(number: int) -> str:

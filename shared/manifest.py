@@ -12,7 +12,7 @@ import xxhash
 
 from shared.durable import create, publish
 from shared.errors import ContractError
-from shared.layout import MANIFEST_NAME, Side
+from shared.layout import MANIFEST_NAME, NEXT_MANIFEST_NAME, Side, state_name
 from shared.reading import decode_json, open_plain, read_plain
 from shared.schema import Column, Count
 
@@ -164,6 +164,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...] | None
 
     @property
+    def state_name(self) -> str:
+        """Name of the file that another drop goes on from."""
+        return state_name(len(self.drops))
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """The files of all drops, in the order they were read."""
         return tuple(source for drop in self.drops for source in drop.sources)
@@ -184,18 +189,20 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return min(left, self.rows_per_shard)
 
 
-def measure(path: Path) -> File:
-    """Return size and checksum of a file.
+def measure(path: Path, size: int | None = None) -> File:
+    """Return size and checksum of a file, or of its first `size` bytes.
 
     Raises:
         OSError: it cannot be read.
     """
-    digest, size = xxhash.xxh3_128(), 0
+    digest, found = xxhash.xxh3_128(), 0
     with open_plain(path) as file:
-        while data := file.read(_BUFFER_BYTES):
+        while data := file.read(
+            _BUFFER_BYTES if size is None else min(_BUFFER_BYTES, size - found)
+        ):
             digest.update(data)
-            size += len(data)
-    return File(bytes=size, xxh3_128=digest.hexdigest())
+            found += len(data)
+    return File(bytes=found, xxh3_128=digest.hexdigest())
 
 
 def spell_path(path: str | Path) -> str:
@@ -229,13 +236,35 @@ def load_manifest(dataset: Path) -> Manifest | None:
     return manifest
 
 
-def read_manifest(dataset: Path) -> tuple[Manifest, ContractError | None] | None:
+def load_next_manifest(dataset: Path, manifest: Manifest) -> Manifest | None:
+    """Read what the manifest of a dataset becomes when an append that was cut off is done.
+
+    Raises:
+        ContractError: it cannot be read, or is of no append to this dataset.
+    """
+    found = read_manifest(dataset, NEXT_MANIFEST_NAME)
+    if found is None:
+        return None
+    following, change = found
+    if change or following.drops[:-1] != manifest.drops:
+        raise change or ContractError(
+            dataset / NEXT_MANIFEST_NAME,
+            expected="the drops of manifest.json and one more",
+            found="others",
+            hint="remove it",
+        )
+    return following
+
+
+def read_manifest(
+    dataset: Path, name: str = MANIFEST_NAME
+) -> tuple[Manifest, ContractError | None] | None:
     """Read the manifest of a dataset, and tell whether it was changed since it was written.
 
     Raises:
         ContractError: it cannot be read, is not of this form, or does not agree with itself.
     """
-    path = dataset / MANIFEST_NAME
+    path = dataset / name
     try:
         data = read_plain(path, at_most=MAX_MANIFEST_BYTES)
     except FileNotFoundError:

@@ -86,6 +86,10 @@ def write(directory: Path, text: str | bytes, name: str = "drop.csv") -> Path:
 
 
 def tree(directory: Path) -> dict[str, bytes]:
-    """Return the bytes of all files in a directory."""
-    files = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    """Return the bytes of all files in a directory.
+
+    But for what `--append` goes on from, whose last digits depend on the size of the blocks.
+    """
+    found = sorted(directory.rglob("*"))
+    files = (path for path in found if path.is_file() and path.suffix != ".msgpack")
     return {str(path.relative_to(directory)): path.read_bytes() for path in files}

@@ -51,10 +51,11 @@ def drops(tmp_path: Path) -> Path:
         ["id", "name"],
         *([str(number), f"第{number}章、勇者は城へ向かった"] for number in range(300)),
     ]
+    later = [["id", "name"], *([str(number), "次の月"] for number in range(300, 500))]
     for name in ("part-1.csv", "part-2.csv", "cp932.csv", "bad.csv"):
         encoding = "cp932" if name == "cp932.csv" else "utf-8"
         with (tmp_path / name).open("w", encoding=encoding, newline="") as file:
-            csv.writer(file).writerows(rows)
+            csv.writer(file).writerows(later if name == "part-2.csv" else rows)
     with (tmp_path / "bad.csv").open("a") as file:
         file.write("one field\n")
     with (tmp_path / "semicolons.csv").open("w", newline="") as file:

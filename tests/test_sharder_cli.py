@@ -27,6 +27,7 @@ def test_the_only_line_on_stdout_is_the_dataset(tmp_path: Path) -> None:
     assert [path.name for path in sorted(tmp_path.glob("data/log_quest/*"))] == [
         "manifest.json",
         "splited",
+        "state_1.msgpack",
     ]
 
 

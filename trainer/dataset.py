@@ -17,11 +17,10 @@ from shared.layout import Side, list_shards, shard_dir
 from shared.manifest import Manifest, load_manifest
 from shared.printable import printable
 from shared.profile import Profile
-from shared.reading import read_plain
 from shared.schema import Column
 from shared.values import read_text
 from trainer.read import read_header
-from trainer.shard import Shard
+from trainer.shard import Shard, load_shard
 
 _VERIFY = "`sharder verify` tells what is wrong; `sharder split` makes the dataset again"
 
@@ -97,28 +96,31 @@ def _manifest_shards(path: Path, manifest: Manifest, side: Side) -> tuple[Shard,
     listed = manifest.sides.get(side)
     if listed is None or not listed.records:
         return ()
-    files = list_shards(path, side)
-    if len(files) != len(listed.bytes):
+    # There may be more, and more in the last one, while `sharder split --append` adds a drop.
+    files = list_shards(path, side)[: len(listed.bytes)]
+    if len(files) < len(listed.bytes):
         raise ContractError(
             shard_dir(path, side),
             expected=f"{len(listed.bytes):,} shards, as in the manifest",
             found=f"{len(files):,}",
             hint=_VERIFY,
         )
-    for file, size in zip(files, listed.bytes, strict=True):
-        if (found := file.stat().st_size) != size:
+    shards = []
+    for number, (file, size, checksum) in enumerate(
+        zip(files, listed.bytes, listed.xxh3_128, strict=True)
+    ):
+        records = manifest.shard_records(side, number)
+        may_grow = records < manifest.rows_per_shard
+        found = file.stat().st_size
+        if found < size or (found > size and not may_grow):
             raise ContractError(
                 file,
                 expected=f"{size:,} bytes, as in the manifest",
                 found=f"{found:,}",
                 hint=_VERIFY,
             )
-    return tuple(
-        Shard(str(file), manifest.shard_records(side, number), size, checksum)
-        for number, (file, size, checksum) in enumerate(
-            zip(files, listed.bytes, listed.xxh3_128, strict=True)
-        )
-    )
+        shards.append(Shard(str(file), records, size, checksum, may_grow))
+    return tuple(shards)
 
 
 def _open_bare(path: Path, say: Callable[[str], None]) -> Dataset:
@@ -160,7 +162,7 @@ def _profile(
                     file, expected=f"the header {','.join(header)}", found=",".join(found)
                 )
             try:
-                data = read_plain(file, at_most=sys.maxsize)
+                data = load_shard(shard)
                 data.decode()
                 columns = read_text(data, header, skip_header=True)
             except (pa.ArrowInvalid, UnicodeDecodeError, MemoryError) as error:

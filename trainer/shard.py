@@ -26,12 +26,15 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
         bytes: size of the file; None where there is no manifest.
         xxh3_128: checksum of the file, as `xxh128sum` prints it; where there is no manifest, that
             of the profiled file, and None before.
+        may_grow: whether the file may be longer by now, since it is the last one of its side and
+            has room for what `sharder split --append` adds behind its end.
     """
 
     path: str
     records: int
     bytes: int | None = None
     xxh3_128: str | None = None
+    may_grow: bool = False
 
 
 def read_shard(shard: Shard, encoder: Encoder) -> Batch:
@@ -41,7 +44,7 @@ def read_shard(shard: Shard, encoder: Encoder) -> Batch:
         ContractError: the file has vanished or changed, is too large for the memory, or a field
             does not fit its column. The path is part of the message.
     """
-    data = _load(shard)
+    data = load_shard(shard)
     with named(shard):
         batch = encoder.encode_csv(data)
     if len(batch.x) != shard.records:
@@ -60,7 +63,7 @@ def read_table(shard: Shard, types: Types) -> pa.Table:
     Raises:
         ContractError: as `read_shard`.
     """
-    data = _load(shard)
+    data = load_shard(shard)
     with named(shard):
         return read_records(data, types)
 
@@ -90,13 +93,14 @@ def _too_large(shard: Shard) -> ContractError:
     )
 
 
-def _load(shard: Shard) -> bytes:
+def load_shard(shard: Shard) -> bytes:
     """Return the bytes of a shard, checked against the manifest.
 
     The checksum costs 20 µs of the 1 ms that a shard takes, so every epoch can afford it.
     """
     try:
-        data = Path(shard.path).read_bytes()
+        with Path(shard.path).open("rb") as file:
+            data = file.read(shard.bytes if shard.may_grow else None)
     except MemoryError:
         raise _too_large(shard) from None
     except OSError as error:
