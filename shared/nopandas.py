@@ -21,3 +21,9 @@ def keep_pandas_out() -> None:
     An entry of None in `sys.modules` would do, but Arrow's compiled code takes it for pandas.
     """
     sys.meta_path.insert(0, _NoPandas)
+
+
+def let_pandas_in() -> None:
+    """Make pandas possible to import again."""
+    if _NoPandas in sys.meta_path:
+        sys.meta_path.remove(_NoPandas)

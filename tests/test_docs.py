@@ -66,8 +66,9 @@ def drops(tmp_path: Path) -> Path:
         ).writerows([*rows, ["301", "a\ttab"]])
     with (tmp_path / "numbers.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows[1:])
-    (models,) = [block for block in read_blocks("trainer", "python") if "def " in block]
-    (tmp_path / "my_models.py").write_text(models)
+    for name, function in (("my_models", "wide"), ("my_features", "prepare")):
+        (text,) = [b for b in read_blocks("trainer", "python") if f"def {function}(" in b]
+        (tmp_path / f"{name}.py").write_text(text)
     return tmp_path
 
 

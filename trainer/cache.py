@@ -89,7 +89,9 @@ def cache_name(shards: Sequence[Shard], side: Side, spec: FeatureSpec) -> str:
     for shard in shards:
         origin.update(msgspec.msgpack.encode(_identity(shard)))
     label = msgspec.structs.replace(spec.label, weights=(), counts=())
-    encoding.update(msgspec.msgpack.encode((FORMAT, spec.features, label, spec.weight)))
+    encoding.update(
+        msgspec.msgpack.encode((FORMAT, spec.features, label, spec.weight, spec.transform))
+    )
     for module in (encode, features, read, scaling, timestamps, tokens, values, weights):
         encoding.update(Path(str(module.__file__)).read_bytes())
     return f"{side}-{origin.hexdigest()}-{encoding.hexdigest()}"

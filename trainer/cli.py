@@ -33,6 +33,8 @@ _WORKERS = click.option("--workers", type=int, default=_DEFAULTS.workers, show_d
                         help="Processes that read shards; 0 reads in this one.")  # fmt: skip
 _LAYERS = click.option("--model", metavar="MODULE:FUNCTION",
                        help="What RUN was made with, if it has layers of its own.")  # fmt: skip
+_TRANSFORM = click.option("--transform", metavar="MODULE:FUNCTION",
+                          help="What RUN was made with, if it was with one.")  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -76,6 +78,9 @@ def cli() -> None:
 @click.option("--features", type=_PATH, metavar="FILE",
               help="How columns become features: an edited copy of a run's features.toml; "
               "instead of --drop, --keep and --missing.")  # fmt: skip
+@click.option("--transform", metavar="MODULE:FUNCTION",
+              help="Function from a pandas DataFrame to (features, labels), instead of "
+              "all that.")  # fmt: skip
 @click.option("--task", type=click.Choice(["auto", "binary", "multiclass", "regression"]),
               default=_DEFAULTS.task, show_default=True,
               help="Kind of task; auto decides by the label's values.")  # fmt: skip
@@ -137,6 +142,7 @@ def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
               default=Side.VALIDATE.value, help="Records to look at.")  # fmt: skip
 @_WORKERS
 @_LAYERS
+@_TRANSFORM
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def evaluate(*, side: str, as_json: bool, **options: Any) -> None:
     """Print how well the finished RUN does on DATASET."""
@@ -161,6 +167,7 @@ def evaluate(*, side: str, as_json: bool, **options: Any) -> None:
               help="Column of SOURCE to write, too; may be given again.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace FILE, if there is one.")
 @_LAYERS
+@_TRANSFORM
 def predict(*, out: str, **options: Any) -> None:
     """Write what the finished RUN says of each record of SOURCE, a CSV of any size, in order.
 

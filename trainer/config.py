@@ -47,6 +47,7 @@ class FitConfig:
         drop: names of columns to leave out.
         keep: names of columns to learn from although they look like identifiers.
         features: a file of features, edited; instead of `drop`, `keep` and `missing`.
+        transform: `MODULE:FUNCTION` of one's own, instead of all four before.
         task: kind of task; `auto` decides by the label's values.
         model: `MODULE:FUNCTION` of a model of one's own; None for the default model.
         learning_rate: the highest. It falls to zero along a cosine.
@@ -81,6 +82,7 @@ class FitConfig:
     drop: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     features: Path | None = None
+    transform: str | None = None
     task: Task | Literal["auto"] = "auto"
     model: str | None = None
     learning_rate: float = 0.002
@@ -134,19 +136,16 @@ class FitConfig:
         _one_of("--jit-compile", self.jit_compile, get_args(Jit))
         _one_of("--task", self.task, ("auto", *get_args(Task)))
         _one_of("--missing", self.missing, get_args(Missing))
+        derived = {
+            "--drop": bool(self.drop),
+            "--keep": bool(self.keep),
+            "--missing zero": self.missing == "zero",
+        }
         if self.features is not None:
-            others = {
-                "--drop": bool(self.drop),
-                "--keep": bool(self.keep),
-                "--missing zero": self.missing == "zero",
-            }
-            if given := [option for option, is_given in others.items() if is_given]:
-                raise ConfigError(
-                    "--features",
-                    expected=f"no {given[0]}",
-                    found="both",
-                    hint="say in the file what becomes of the column",
-                )
+            _alone("--features", derived, hint="say in the file what becomes of the column")
+        if self.transform is not None:
+            derived["--features"] = self.features is not None
+            _alone("--transform", derived, hint="the function decides what becomes of the columns")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +158,7 @@ class EvaluateConfig:
         side: the side to look at.
         workers: processes that read shards; 0 reads in this one.
         model: `MODULE:FUNCTION` that the run was made with, where it has layers of its own.
+        transform: `MODULE:FUNCTION` that the run was made with, if it was with one.
     """
 
     run: Path
@@ -166,6 +166,7 @@ class EvaluateConfig:
     side: Side = Side.VALIDATE
     workers: int = 2
     model: str | None = None
+    transform: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -184,6 +185,7 @@ class PredictConfig:
         keep: names of columns of the source to write, too, as they are.
         overwrite: whether to replace an existing file.
         model: `MODULE:FUNCTION` that the run was made with, where it has layers of its own.
+        transform: `MODULE:FUNCTION` that the run was made with, if it was with one.
     """
 
     run: Path
@@ -193,6 +195,7 @@ class PredictConfig:
     keep: tuple[str, ...] = ()
     overwrite: bool = False
     model: str | None = None
+    transform: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, such as to write over the source."""
@@ -253,6 +256,12 @@ def parse_class_weight(text: str) -> ClassWeight:
             )
         weights[name] = weight
     return weights
+
+
+def _alone(option: str, others: dict[str, bool], *, hint: str) -> None:
+    for other, is_given in others.items():
+        if is_given:
+            raise ConfigError(option, expected=f"no {other}", found="both", hint=hint)
 
 
 def _at_least(option: str, value: int, least: int) -> None:

@@ -31,6 +31,13 @@ def run(config: ExportConfig, *, say: Callable[[str], None] = say_on_stderr) -> 
         ShardfitError: an expected failure; what was in its place is then still there.
     """
     finished = load_run(config.run)
+    if finished.spec.transform is not None:
+        raise ConfigError(
+            config.run,
+            expected="a run whose features are derived",
+            found=f"one made with --transform {finished.spec.transform.reference}",
+            hint="its model takes a matrix, and Keras's own `model.export` exports it",
+        )
     out = config.out or config.run / EXPORT_NAMES[config.format]
     is_onnx = config.format == "onnx"
     check_free(

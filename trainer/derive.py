@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
 from shared.errors import ConfigError
-from shared.layout import Side
 from shared.schema import Column, ColumnType
 from trainer.dataset import Dataset
 from trainer.edits import DROP, ENCODINGS, Edits, load_edits
@@ -25,9 +23,9 @@ from trainer.label import ClassWeight, Task, derive_label
 from trainer.parameters import SAMPLED, Missing, derive_parameters
 from trainer.sample import sample_numbers, sample_texts
 from trainer.scaling import is_heavy_tailed
-from trainer.shard import named, read_table
 from trainer.tokens import count_tokens
-from trainer.weights import check_weight_column, encode_weights
+from trainer.transform_spec import derive_transform
+from trainer.weight_column import check_weights
 
 # From this share of different values on, an integer or text column is an identifier. Not 1: the
 # number of different values may be an estimate, with a standard error of 1.6 %.
@@ -61,6 +59,7 @@ def derive_features(
     class_weight: ClassWeight | None = None,
     features: Path | None = None,
     weight_column: str | None = None,
+    transform: str | None = None,
 ) -> FeatureSpec:
     """Decide from the profile what the model gets to see.
 
@@ -75,19 +74,30 @@ def derive_features(
         class_weight: "balanced", or a weight for each class; 1 where none is given.
         features: a file that says otherwise of some columns, or all; see `trainer.edits`.
         weight_column: name of the column that says how much each record counts.
+        transform: `MODULE:FUNCTION` of one's own that gives features and labels instead; see
+            `trainer.transform`. The label need not be a column then.
 
     Raises:
         ConfigError: no such column, no feature left, a label that cannot be learned, weights that
             are none, or a file that cannot be meant.
         ContractError: a shard of the sample cannot be read, or a record has no weight.
     """
+    if transform is not None:
+        return derive_transform(
+            dataset,
+            transform,
+            label=label,
+            task=task,
+            class_weight=class_weight,
+            weight_column=weight_column,
+        )
     columns = {column.name: column for column in dataset.columns}
     edits = Edits() if features is None else load_edits(features)
     _check_names(columns, edits, label=label, weight=weight_column, drop=drop, keep=keep)
     learned = derive_label(columns.pop(label), task=task, class_weight=class_weight)
     left_out: dict[str, str] = {}
     if weight_column is not None:
-        _check_weights(dataset, columns.pop(weight_column))
+        check_weights(dataset, columns.pop(weight_column))
         left_out[weight_column] = "it is the weight of the records"
     undecided = [c for c in columns.values() if c.name not in drop and not edits.encoding(c.name)]
     free_text = _find_free_text(dataset, undecided)
@@ -177,17 +187,6 @@ def _check_names(
     for name in keep:
         if name in drop:
             raise ConfigError(f"--keep {name}", found=f"--drop {name}", hint="give one of them")
-
-
-def _check_weights(dataset: Dataset, column: Column) -> None:
-    """Refuse a column that has no weights; the first record without one is named."""
-    if check_weight_column(column):
-        return
-    for side in Side:
-        for shard in dataset.shards[side]:
-            table = read_table(shard, {column.name: pa.float64()})
-            with named(shard):
-                encode_weights(table.column(column.name), column.name)
 
 
 def _check_fit(column: Column, encoding: str, edits: Edits) -> None:

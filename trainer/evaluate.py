@@ -10,7 +10,7 @@ from trainer.config import EvaluateConfig
 from trainer.dataset import open_dataset
 from trainer.metrics import make_metrics
 from trainer.quiet import import_keras
-from trainer.rundir import load_run
+from trainer.rundir import check_transform, load_run
 
 
 def run(config: EvaluateConfig) -> dict[str, float]:
@@ -20,6 +20,7 @@ def run(config: EvaluateConfig) -> dict[str, float]:
         ShardfitError: an expected failure.
     """
     finished = load_run(config.run)
+    check_transform(finished, config.run, config.transform)
     spec = finished.spec
     dataset = open_dataset(config.dataset)
     import_keras()

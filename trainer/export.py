@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from trainer.features import FeatureSpec, Number
-from trainer.preprocess import PREPROCESSING, build_preprocessing
+from trainer.preprocess import PREPROCESSING, Tensor, build_preprocessing
 
 UNITS = "original_units"
 
@@ -45,8 +45,12 @@ def export_model(core: keras.Model, spec: FeatureSpec) -> keras.Model:
     Returns:
         A model that takes a dict, named as `input_names` says, of text (timestamps too) and
         float64 numbers (NaN where missing), of shape (B, 1) each. It gives what the core model
-        gives; for a regression the label in its own units, shape (B, 1), float64.
+        gives; for a regression the label in its own units, shape (B, 1), float64. With a transform,
+        whose code cannot be part of it, it takes what that gives, X of shape (B, F), float32.
     """
+    if spec.transform is not None:
+        matrix = keras.Input((spec.width,), name="features")
+        return keras.Model(matrix, _to_units(core(matrix), spec))
     names = exported_names(core, spec)
     inputs = {
         names[f.column]: keras.Input(
@@ -55,9 +59,11 @@ def export_model(core: keras.Model, spec: FeatureSpec) -> keras.Model:
         for f in spec.features
     }
     output = core(build_preprocessing(spec)(list(inputs.values())))
-    if spec.label.task == "regression":
-        output = _build_units(spec)(output)
-    return keras.Model(inputs, output)
+    return keras.Model(inputs, _to_units(output, spec))
+
+
+def _to_units(output: Tensor, spec: FeatureSpec) -> Tensor:
+    return _build_units(spec)(output) if spec.label.task == "regression" else output
 
 
 def copy_to_serve(core: keras.Model) -> keras.Model:
@@ -86,7 +92,9 @@ def _replace(value: Any, policy: str) -> Any:
 
 
 def exported_names(core: keras.Model, spec: FeatureSpec) -> dict[str, str]:
-    """Return the name of the input for each column of an exported model."""
+    """Return the name of the input for each column of an exported model; of a transform's, none."""
+    if spec.transform is not None:
+        return {}
     return input_names([f.column for f in spec.features], taken={core.name, PREPROCESSING, UNITS})
 
 

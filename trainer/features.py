@@ -22,6 +22,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from shared.schema import ColumnType
 from trainer.label import LabelSpec
 
 # The six columns of a timestamp that goes in circles.
@@ -145,8 +146,35 @@ class Text(msgspec.Struct, frozen=True, tag_field="encoding", tag="text"):
         return self.bins + 1
 
 
+class Given(msgspec.Struct, frozen=True, tag_field="encoding", tag="given"):
+    """A number that a function of one's own gives, as it is; see `trainer.transform`."""
+
+    column: str
+
+
 Categorical = Vocabulary | Hashed | Text
-Feature = Standard | Log | Quantile | Timestamp | Categorical
+Feature = Standard | Log | Quantile | Timestamp | Categorical | Given
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What a column holds that a function of one's own is given."""
+
+    type: ColumnType
+    missing: bool
+
+
+class Transform(msgspec.Struct, frozen=True):
+    """A function of one's own, from records to features and labels.
+
+    Attributes:
+        reference: `MODULE:FUNCTION`.
+        digest: XXH3-128 of the text of the module.
+        columns: what it is given, in the order of the table.
+    """
+
+    reference: str
+    digest: str
+    columns: dict[str, Kind]
 
 
 class Category(NamedTuple):
@@ -175,12 +203,14 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
         label: what is predicted.
         left_out: the columns that are no features, and why.
         weight: name of the column that says how much each record counts.
+        transform: what makes X and Y instead; each of its features is a `Given`.
     """
 
     features: tuple[Feature, ...]
     label: LabelSpec
     left_out: dict[str, str] = {}
     weight: str | None = None
+    transform: Transform | None = None
 
     @property
     def numeric(self) -> list[Standard | Log | Quantile]:
@@ -226,6 +256,7 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
             *(f"{f.column} is missing" for f in self.indicated),
             *(f"{f.column} {part}" for f in self.temporal for part in f.parts),
             *(name for f in self.categorical for name in _index_names(f)),
+            *(f.column for f in self.features if isinstance(f, Given)),
         ]
 
     @property

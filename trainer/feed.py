@@ -17,10 +17,11 @@ import click
 import shared.errors
 from shared.errors import ConfigError, ShardfitError, WorkerError
 from trainer.crew import Crew
-from trainer.encode import Batch, Encoder
+from trainer.encode import Batch
 from trainer.features import FeatureSpec
 from trainer.process import Process
 from trainer.shard import Shard, read_shard
+from trainer.transform import make_encoder
 from trainer.wire import Failed
 
 # Shards that one worker is asked for at a time: more than it can read while nobody listens. The
@@ -57,7 +58,7 @@ class Feed:
         if not timeout_s > 0:
             raise ConfigError("timeout_s", expected="more than 0", found=str(timeout_s))
         self.spec = spec
-        self._encoder = Encoder(spec)
+        self._encoder = make_encoder(spec)
         self._timeout_s = timeout_s
         self._ready: dict[Shard, Batch | Exception] = {}
         self._waiting: deque[Shard] = deque()

@@ -48,6 +48,7 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
             class_weight=config.class_weight,
             features=config.features,
             weight_column=config.weight_column,
+            transform=config.transform,
         )
         for line in describe_left_out(spec.left_out):
             say(line)

@@ -11,12 +11,7 @@ Either is the *core model*: it takes the matrix X of `trainer.features`, shape (
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import re
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 import keras
@@ -24,6 +19,7 @@ from keras import layers, ops
 
 from shared.errors import ModelError
 from trainer.features import FeatureSpec
+from trainer.user_code import load_function
 
 # Three layers of 256 explain 98 % of the variance of diamond prices after 20 epochs; 256, 128, 64
 # a little less in the same time. Figures in docs/decisions.md.
@@ -147,40 +143,9 @@ def load_model_function(reference: str, spec: FeatureSpec) -> keras.Model:
     Raises:
         ModelError: there is no such function, it fails, or what it returns does not fit.
     """
-    where = f"--model {reference}"
-    module = import_user_module(reference)
-    function_name = reference.partition(":")[2]
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        names = [name for name, _ in inspect.getmembers(module, inspect.isfunction)]
-        raise ModelError(
-            where,
-            expected=f"a function {function_name!r} in {module.__file__}",
-            found=f"only {', '.join(names)}" if names else "no function",
-        )
-    model = function(spec)
-    _check_shapes(model, spec, where)
+    model = load_function(reference, "--model")(spec)
+    _check_shapes(model, spec, f"--model {reference}")
     return model
-
-
-def import_user_module(reference: str) -> ModuleType:
-    """Import the module of `MODULE:FUNCTION`, from the current directory too.
-
-    Raises:
-        ModelError: there is no such module.
-    """
-    where = f"--model {reference}"
-    module_name, _, function_name = reference.partition(":")
-    if not module_name or not function_name:
-        raise ModelError(where, expected="MODULE:FUNCTION, such as my_model:build")
-    if (cwd := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, cwd)
-    try:
-        return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            where, found=str(error), hint=f"it is looked for in {cwd} and where Python looks"
-        ) from None
 
 
 def _check_shapes(model: object, spec: FeatureSpec, where: str) -> None:

@@ -63,12 +63,14 @@ def differences(before: Origin, now: Origin) -> list[str]:
         found.append(f"the dataset: checksum {before.dataset} in the run, {now.dataset} now")
     if before.backend != now.backend:
         found.append(f"KERAS_BACKEND: {before.backend} in the run, {now.backend} now")
-    # A spec follows from the dataset, the options and a feature file. Why a column was left out is
-    # no matter.
-    if not found and (before.spec.features, before.spec.label) != (
-        now.spec.features,
-        now.spec.label,
-    ):
+    # A spec follows from the dataset, the options, and a file of features or code. Why a column was
+    # left out is no matter.
+    specs = [msgspec.structs.replace(origin.spec, left_out={}) for origin in (before, now)]
+    if found or specs[0] == specs[1]:
+        return found
+    if specs[0].transform != specs[1].transform:
+        found.append("--transform: another text of its module")
+    else:
         features = [{feature.column: feature for feature in o.spec.features} for o in (before, now)]
         columns = [c for c in features[0] | features[1] if features[0].get(c) != features[1].get(c)]
         columns = columns or [now.spec.label.column]

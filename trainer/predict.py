@@ -24,7 +24,7 @@ from trainer.outlet import guess_format, write_tables
 from trainer.parts import Job, Parts
 from trainer.predictor import Predictor
 from trainer.quiet import import_keras
-from trainer.rundir import MODEL_NAME, RUN_NAME, load_run
+from trainer.rundir import MODEL_NAME, RUN_NAME, check_transform, load_run
 from trainer.target import check_free
 from trainer.versions import find_versions
 
@@ -43,6 +43,7 @@ def run(config: PredictConfig, *, say: Callable[[str], None] = say_on_stderr) ->
     interrupts = Interrupts()
     with interrupts.caught():
         finished = load_run(config.run)
+        check_transform(finished, config.run, config.transform)
         predictor = Predictor(config.source, finished.spec, config.keep)
         if config.out is not None:
             check_free(config.out, overwrite=config.overwrite)

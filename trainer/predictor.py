@@ -17,11 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shared.errors import ConfigError, ContractError, SourceError
-from trainer.encode import Encoder
 from trainer.features import FeatureSpec
 from trainer.label import LabelSpec
 from trainer.read import column_types, parse_numbers
 from trainer.stream import check_header, count_text_bytes, stream_pieces
+from trainer.transform import make_encoder
 
 # Records that go through the model at a time. Always as many, the last ones filled up, since
 # TensorFlow traces anew for each other number.
@@ -60,7 +60,7 @@ class Predictor:
         self.model: Model = None
         self._source = source
         self._label = spec.label
-        self._encoder = Encoder(spec)
+        self._encoder = make_encoder(spec)
         self._keep = list(keep)
         types = column_types(spec, label=False)
         # A column is read once: what is kept as text and is a number for the model is parsed later.

@@ -14,26 +14,50 @@ import pyarrow.csv
 
 from shared.errors import ContractError
 from shared.reading import open_plain
-from shared.schema import MAX_COLUMNS
+from shared.schema import MAX_COLUMNS, ColumnType
 from shared.values import MISSING_MARKERS
-from trainer.features import FeatureSpec
+from trainer.features import FeatureSpec, Transform
 
 Types = Mapping[str, pa.DataType]
 
 # 16 MiB, as `sharder split` takes a header.
 _MAX_HEADER_CHARACTERS = 16 << 20
 
-_WANTED = {pa.float64(): "a number", pa.string(): "UTF-8 text"}
+_WANTED = {pa.float64(): "a number", pa.int64(): "a whole number", pa.string(): "UTF-8 text"}
 
 
 def column_types(spec: FeatureSpec, *, label: bool) -> dict[str, pa.DataType]:
     """Return the columns to read, and how; with or without those of the label and the weights."""
+    if spec.transform is not None:
+        return _transform_types(spec, spec.transform, label=label)
     types = {f.column: pa.string() for f in spec.features}
     types |= {f.column: pa.float64() for f in spec.numeric}
     if label:
         types[spec.label.column] = pa.float64() if spec.label.reading == "number" else pa.string()
         if spec.weight is not None:
             types[spec.weight] = pa.float64()
+    return types
+
+
+def _transform_types(
+    spec: FeatureSpec, transform: Transform, *, label: bool
+) -> dict[str, pa.DataType]:
+    types = transform_types(transform)
+    if not label:
+        types.pop(spec.label.column, None)
+    elif spec.weight is not None:
+        types[spec.weight] = pa.float64()
+    return types
+
+
+def transform_types(transform: Transform) -> dict[str, pa.DataType]:
+    """Return the columns that a function of one's own is given, and how to read each."""
+    types = {}
+    for name, kind in transform.columns.items():
+        types[name] = pa.string()
+        if kind.type in (ColumnType.INTEGER, ColumnType.NUMBER):
+            whole = kind.type is ColumnType.INTEGER and not kind.missing
+            types[name] = pa.int64() if whole else pa.float64()
     return types
 
 

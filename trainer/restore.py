@@ -14,8 +14,8 @@ import keras
 
 from shared.errors import ModelError
 from shared.reading import open_plain
-from trainer.model import import_user_module
 from trainer.rundir import MODEL_NAME, Run
+from trainer.user_code import import_user_module
 
 # Keras does not pack what it saves. Who did may have packed it to a thousandth, so that it does not
 # fit into any memory.
@@ -43,7 +43,7 @@ def load_model(path: Path, run: Run, model: str | None = None) -> keras.Model:
     """
     file = path / MODEL_NAME
     if model is not None:
-        import_user_module(model)  # where the user's own layers are registered
+        import_user_module(model, "--model")  # where the user's own layers are registered
     hint = "train again, or restore the file"
     if model is None and (reference := run.options.get("model")):
         hint = f"if you trust the code of the model's layers, give --model {reference}"

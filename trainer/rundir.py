@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from shared.durable import refuse_link, write_whole
-from shared.errors import ContractError, TargetError
+from shared.errors import ConfigError, ContractError, TargetError
 from shared.lock import LOCK_NAME
 from shared.reading import decode_json, read_plain
 from trainer.features import FeatureSpec
@@ -93,6 +93,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     advice: str = ""
     peak_memory_bytes: int
     versions: dict[str, str]
+
+
+def check_transform(run: Run, path: Path, given: str | None) -> None:
+    """Refuse to import the function that a run names, which may be anybody's, untold.
+
+    Raises:
+        ConfigError: `--transform` names none, or another one.
+    """
+    found = run.spec.transform.reference if run.spec.transform else None
+    if given != found:
+        raise ConfigError(
+            path,
+            expected=f"--transform {found}" if found else "no --transform",
+            found=f"--transform {given}" if given else "none",
+            hint="the run was made with it; give it if you trust its code" if found else "",
+        )
 
 
 def check_target(out: Path) -> None:

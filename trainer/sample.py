@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from shared.layout import Side
 from trainer.dataset import Dataset
 from trainer.read import Types
-from trainer.shard import read_table
+from trainer.shard import Shard, read_table
 
 Float64 = npt.NDArray[np.float64]
 
@@ -59,9 +59,12 @@ def sample_texts(dataset: Dataset, columns: Sequence[str]) -> dict[str, list[str
     return found
 
 
-def _read(dataset: Dataset, types: Types) -> list[pa.Table]:
-    if not types:
-        return []
+def sample_shards(dataset: Dataset) -> list[Shard]:
+    """Return the shards of the sample."""
     shards = dataset.shards[Side.TRAIN]
     chosen = np.unique(np.linspace(0, len(shards) - 1, _SHARDS).astype(np.int64))
-    return [read_table(shards[number], types) for number in chosen]
+    return [shards[number] for number in chosen]
+
+
+def _read(dataset: Dataset, types: Types) -> list[pa.Table]:
+    return [read_table(shard, types) for shard in sample_shards(dataset)] if types else []

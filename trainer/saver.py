@@ -10,11 +10,11 @@ import keras
 from shared.durable import publish
 from shared.errors import ModelError, TargetError
 from trainer.dataset import Dataset
-from trainer.encode import Encoder
 from trainer.export import copy_to_serve, export_model
 from trainer.features import FeatureSpec
 from trainer.parity import check_parity, first_records
 from trainer.rundir import MODEL_NAME, TEMPORARY_NAME, discard_results
+from trainer.transform import make_encoder
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Saver:
             TargetError: the file cannot be written.
         """
         temporary = self.out / TEMPORARY_NAME
-        encoder = Encoder(self.spec)
+        encoder = make_encoder(self.spec)
         records = first_records(self.dataset, encoder)
         try:
             temporary.unlink(missing_ok=True)  # Keras would write through a link

@@ -85,6 +85,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         class_weight: ClassWeight | None = None,
         features: str | os.PathLike[str] | None = None,
         weight_column: str | None = None,
+        transform: str | None = None,
         feed: Feed | None = None,
         say: Callable[[str], None] = say_on_stderr,
     ) -> None:
@@ -108,13 +109,14 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
                 directory.
             cache_bytes: what the caches in that directory may take together; None is what the
                 disk has free.
-            drop: names of columns to leave out; this and the next six are for `label` only.
+            drop: names of columns to leave out; this and the next seven are for `label` only.
             keep: names of columns to learn from although they look like identifiers.
             task: kind of task; "auto" decides by the label's values.
             missing: "indicator", or "zero" as the classic `fillna(0)`; see `derive_features`.
             class_weight: "balanced", or a weight for each class.
             features: a file that says how columns become features; see `trainer.edits`.
             weight_column: name of the column that says how much each record counts.
+            transform: `MODULE:FUNCTION` of your own instead; see `trainer.transform`.
             feed: that of another sequence of the same spec, instead of processes of its own.
             say: takes a line of prose.
 
@@ -143,6 +145,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
                 class_weight=class_weight,
                 features=None if features is None else Path(features),
                 weight_column=weight_column,
+                transform=transform,
             )
         self.spec = spec
         self.feed = feed or Feed(spec, workers=workers, timeout_s=timeout_s)

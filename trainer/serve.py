@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.errors import ModelError
-from trainer.model import import_user_module
 from trainer.preprocess import PREPROCESSING
+from trainer.user_code import import_user_module
 
 Array = npt.NDArray[Any]
 
@@ -81,7 +81,7 @@ def serve_elsewhere(path: Path, raw: Mapping[str, Array], model: str | None) -> 
 def main(path: str, inputs: str, outputs: str, model: str | None = None) -> None:
     """Read inputs, and write what the model gives for them."""
     if model is not None:
-        import_user_module(model)
+        import_user_module(model, "--model")
     with np.load(inputs) as found:
         names, *values = (found[name] for name in found.files)
     features, output = serve(Path(path), dict(zip(map(str, names), values, strict=True)))

@@ -63,7 +63,8 @@ def train(
     saver = Saver(core, spec, dataset, config.out, config.model)
     if start.is_new:
         prepare_target(config.out)
-        save_features(spec, dataset.columns, config.out / FEATURES_NAME)
+        if spec.transform is None:
+            save_features(spec, dataset.columns, config.out / FEATURES_NAME)
         # Now, too: that a model of one's own cannot be saved must not be found out after hours.
         saver.save()
     records, validation_records = dataset.count(Side.TRAIN), dataset.count(Side.VALIDATE)
