@@ -103,7 +103,10 @@ def test_stderr_tells_what_a_person_wants_to_know_and_no_more(home: Path) -> Non
     told = (home / "fit.stderr").read_text()
 
     assert "player: left out, it looks like an identifier (3,500 different" in told
-    assert "3,000 training records, 500 validation records; 4 columns, 11 features; binary" in told
+    assert (
+        "3,000 training records, 500 validation records; 4 columns, 11 features; binary "
+        "(probability of '1', not '0'); "
+    ) in told
     assert re.search(r"epoch 2/2  accuracy 0\.\d+  auc .* val_loss .* records/s", told)
     assert "runs/log/model.keras" in told
     assert "tensorboard --logdir runs" in told

@@ -203,6 +203,11 @@ NUMBER = Standard(column="a", mean=0.0, std=1.0, fill=0.0, indicator=False)
             [1, 0],
         ),
         (
+            LabelSpec(column="y", task="binary", reading="boolean", classes=("no", "yes")),
+            ["Yes", "NO", "yes"],
+            [1, 0, 1],
+        ),
+        (
             LabelSpec(column="y", task="multiclass", reading="text", classes=("a", "b", "NA")),
             ["b", "NA"],
             [[0, 1, 0], [0, 0, 1]],

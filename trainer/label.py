@@ -18,6 +18,10 @@ ClassWeight = Literal["balanced"] | Mapping[str, float]
 # No measured reason: ratings have 5 or 10, hours 24.
 MAX_INTEGER_CLASSES = 20
 
+# Texts that mean no and yes, in small letters. In this order they are in ascending order, too, so
+# that the second one is the positive class.
+_BOOLEANS = ({"false", "true"}, {"no", "yes"}, {"n", "y"}, {"f", "t"}, {"off", "on"})
+
 _NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER)
 
 
@@ -28,7 +32,7 @@ class LabelSpec(msgspec.Struct, frozen=True, kw_only=True):
         column: name of the column.
         task: binary, multiclass or regression.
         reading: how a field is compared with the classes: as a number ("1.0" is "1"), as text, or
-            as a boolean ("True" is "true").
+            as a boolean ("True" is "true", "Yes" is "yes").
         classes: of a classification, in ascending order. Of two, the second is the positive one:
             what the model gives is its probability.
         counts: number of records of each class.
@@ -44,6 +48,13 @@ class LabelSpec(msgspec.Struct, frozen=True, kw_only=True):
     weights: tuple[float, ...] = ()
     mean: float = 0.0
     std: float = 1.0
+
+    @property
+    def mapping(self) -> str:
+        """What the model gives for which label, for people; empty for a regression."""
+        if self.task == "binary":
+            return f"probability of {self.classes[1]!r}, not {self.classes[0]!r}"
+        return f"probabilities of {len(self.classes)} classes" if self.classes else ""
 
     @property
     def outputs(self) -> int:
@@ -164,7 +175,7 @@ def _classification(
     return LabelSpec(
         column=column.name,
         task=task,
-        reading="number" if numeric else "boolean" if column.type is ColumnType.BOOLEAN else "text",
+        reading="number" if numeric else "boolean" if _is_boolean(column) else "text",
         classes=tuple(classes),
         counts=per_class,
         weights=_weights(classes, per_class, class_weight),
@@ -174,10 +185,18 @@ def _classification(
 def _count_classes(column: Column) -> dict[str, int]:
     """Return the number of records of each class; empty if there are too many classes."""
     counts: dict[str, int] = {}
+    is_boolean = _is_boolean(column)
     for top in column.top if column.top_is_complete else ():
-        name = top.value.lower() if column.type is ColumnType.BOOLEAN else top.value
+        name = top.value.lower() if is_boolean else top.value
         counts[name] = counts.get(name, 0) + top.count
     return counts
+
+
+def _is_boolean(column: Column) -> bool:
+    """Tell whether the values are spellings of yes and no, such as Y and n."""
+    if column.type is ColumnType.BOOLEAN:
+        return True
+    return column.type is ColumnType.TEXT and {top.value.lower() for top in column.top} in _BOOLEANS
 
 
 def _weights(
