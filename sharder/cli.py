@@ -345,7 +345,10 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt) as error:
+    except (click.Abort, KeyboardInterrupt, RuntimeError) as error:
+        # Up to Python 3.11, Ctrl-C while a class is made, in an import, causes another error.
+        if isinstance(error, RuntimeError) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
         left = " ".join(_notes(error)) or "nothing is left behind"
         click.echo(f"sharder: interrupted; {left}", err=True)
         sys.exit(130)

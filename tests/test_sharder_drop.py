@@ -215,7 +215,7 @@ def test_the_examples_of_the_readme_run(tmp_path: Path, bucket: str, example: st
     write(tmp_path, "名前\n勇者\n".encode("cp932" if "cp932" in example else "utf-8"))
     write(tmp_path, gzip.compress(TEXT), "drop.csv.gz")
     write(tmp_path, "id\tname\n1\t勇者\n", "drop.tsv")
-    write(tmp_path, "id;name\n1;勇者\n2;\"a;b\"\n", "drop.txt")
+    write(tmp_path, 'id;name\n1;勇者\n2;"a;b"\n', "drop.txt")
     write(tmp_path, "id\tname\n1\t勇\\\t者\n", "dump.txt")
     for number in (1, 2):
         write(tmp_path, TEXT, f"part-{number}.csv")

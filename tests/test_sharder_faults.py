@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 from faults import failing_disk, leave_free, small_disk
 from splitting import SHARDER, sharder, tree
 from test_sharder_resume import OPTIONS, write_log
+
+from sharder import cli
 
 PARTIAL = ".log_quest.partial"
 
@@ -132,6 +135,23 @@ def test_a_disk_that_may_not_be_written_is_told_and_read(
     status, _ = run(disk, "drop.csv", *OPTIONS[2:], "--out", tmp_path / "data", env=home)
     assert status == 0
     assert tree(tmp_path / "data") == sides(undisturbed, "log_quest")
+
+
+def test_ctrl_c_in_the_middle_of_an_import_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def imports(**options: object) -> None:
+        type("Made", (), {"field": Interrupting()})
+
+    monkeypatch.setattr(cli.cli, "main", imports)
+    monkeypatch.setattr(sys, "stdout", sys.__stdout__)
+    with pytest.raises(SystemExit, match="130"):
+        cli.main()
+    assert "sharder: interrupted; nothing is left behind" in capsys.readouterr().err
 
 
 def sides(home: Path, name: str) -> dict[str, bytes]:

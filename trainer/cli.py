@@ -262,8 +262,12 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt) as error:
-        cause = error.__cause__ or error  # click puts an Abort of its own around it
+    except (click.Abort, KeyboardInterrupt, RuntimeError) as error:
+        # Click puts an Abort of its own around it; up to Python 3.11 a class that was just made, in
+        # an import, puts another error.
+        cause = error.__cause__ or error
+        if isinstance(error, RuntimeError) and not isinstance(cause, KeyboardInterrupt):
+            raise
         interrupted = cause if isinstance(cause, Interrupted) else Interrupted(signal.SIGINT)
         click.echo(f"trainer: {interrupted.message}", err=True)
         # Not sys.exit: TensorFlow's threads are still in the interrupted step, and crash now and
