@@ -249,7 +249,8 @@ def _look(files: dict[str, int], dataset: Path) -> str:
 
 def _is_busy(run: str, dask_worker: Any) -> bool:
     """Tell whether a worker has a task of a run in hand; run on it."""
-    return any(run in key[1] for key in dask_worker.active_threads.values() if len(key) == 3)
+    keys = dask_worker.active_threads.values()  # others', too: any kind of key
+    return any(isinstance(key, tuple) and len(key) == 3 and run in str(key[1]) for key in keys)
 
 
 def _nothing() -> None:
