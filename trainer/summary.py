@@ -58,7 +58,8 @@ def print_summary(run: Run, out: Path) -> None:
             lines.append(Text(f"{_NAMES[name]} {value:,.4g}", "bold"))
     best = f" on the {side} (best epoch: {run.best_epoch})"
     table.add_row("result", Text(", ").join(lines) + Text(best))
-    table.add_row("model", f"{out / MODEL_NAME}  (takes the raw columns)")
+    takes = "what the --transform gives" if run.spec.transform else "the raw columns"
+    table.add_row("model", f"{out / MODEL_NAME}  (takes {takes})")
     table.add_row("logs", f"{out / TENSORBOARD_NAME}  (tensorboard --logdir {out.parent})")
     console = _console(stderr=True)
     title = Text(f"\n{printable(label.column)}", "bold") + Text(f" learned ({label.task})", "none")
