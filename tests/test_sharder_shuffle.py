@@ -99,7 +99,7 @@ def test_a_shuffle_asks_for_room_for_its_buckets(
 
     monkeypatch.setattr(os, "statvfs", full)
     run(SplitConfig(sources=(source,), out=tmp_path / "plain", block_bytes=400))
-    with pytest.raises(TargetError, match="GB free for the shards, found"):
+    with pytest.raises(TargetError, match="free for the shards, found"):
         run(SplitConfig(sources=(source,), out=tmp_path / "out", block_bytes=400, shuffle=True))
     assert not (tmp_path / "out").exists()
 
