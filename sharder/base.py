@@ -168,7 +168,7 @@ def check_options(config: SplitConfig) -> None:
     """Refuse an append with other options than those that the dataset was made with.
 
     Raises:
-        ConfigError: options differ that must be the same, or the dataset is shuffled.
+        ConfigError: options differ that must be the same, or the dataset is shuffled or cleaned.
         ContractError: there is no dataset.
     """
     manifest = require_manifest(config.dataset)
@@ -192,6 +192,13 @@ def check_options(config: SplitConfig) -> None:
             expected="a dataset whose records are in the order of the sources",
             found=f"{config.dataset}, which is shuffled",
             hint="shuffle all drops together: name them all, with --shuffle and --overwrite",
+        )
+    if config.clean is not None or manifest.cleaning is not None:
+        raise ConfigError(
+            "--append",
+            expected="no --clean, and a dataset that was made without it",
+            found=config.clean or f"{config.dataset}, which was cleaned",
+            hint="clean all drops together: name them all, with --clean and --overwrite",
         )
 
 

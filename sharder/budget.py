@@ -25,6 +25,8 @@ _LEAST_BLOCK_BYTES = 64 << 10
 # another dialect, or grouped.
 _PROGRAM_BYTES = 140 * MIB
 _BYTES_PER_BLOCK_BYTE = 6
+# And where it becomes a DataFrame.
+_BYTES_PER_CLEANED_BYTE = 14
 # A table of thousands of columns: the profile of each one beyond the first thousand.
 _COLUMN_BYTES = 30 << 10
 # A shard in the table of all that are written, and at the end in the manifest.
@@ -58,7 +60,7 @@ def fit(config: SplitConfig, sources: Sequence[Source]) -> SplitConfig:
             hint=_way_out(n_shards, fixed),
         )
     under_way = config.memory_bytes - fixed - n_shards * _TABLE_BYTES_PER_SHARD
-    under_way //= _BYTES_PER_BLOCK_BYTE
+    under_way //= _bytes_per_block_byte(config)
     workers = min(config.workers, max(under_way // _SMALL_BLOCK_BYTES - 1, 1))
     most = under_way // (workers + 1) // _LEAST_BLOCK_BYTES * _LEAST_BLOCK_BYTES
     return replace(usual, block_bytes=min(most, usual.block_bytes), workers=workers)
@@ -67,10 +69,14 @@ def fit(config: SplitConfig, sources: Sequence[Source]) -> SplitConfig:
 def foresee(config: SplitConfig, sources: Sequence[Source]) -> int:
     """Return the number of bytes of memory that a run takes at most, with blocks of some size."""
     n_shards = estimate_shards(config, sources)
-    blocks = (config.workers + 1) * config.block_bytes * _BYTES_PER_BLOCK_BYTE
+    blocks = (config.workers + 1) * config.block_bytes * _bytes_per_block_byte(config)
     on_the_way = n_shards * _TABLE_BYTES_PER_SHARD + blocks
     at_the_end = n_shards * _MANIFEST_BYTES_PER_SHARD
     return _fixed_bytes(config, sources) + max(on_the_way, at_the_end)
+
+
+def _bytes_per_block_byte(config: SplitConfig) -> int:
+    return _BYTES_PER_BLOCK_BYTE if config.clean is None else _BYTES_PER_CLEANED_BYTE
 
 
 def estimate_shards(config: SplitConfig, sources: Sequence[Source]) -> int:

@@ -147,6 +147,9 @@ def describe_job(config: SplitConfig, sources: Sequence[Source], base: str = "")
         for option in dataclasses.fields(config)
         if option.name not in _FREE
     }
+    if (cleaner := sources[0].cleaner) is not None:
+        # Another code under the same name is another job.
+        options["clean"] = f"{cleaner.code.function} of {cleaner.code.xxh3_128}"
     return Job(options=options, sources=tuple(map(_describe_source, sources)), base=base)
 
 

@@ -96,6 +96,8 @@ def cli() -> None:
               help="Where the test side begins.")  # fmt: skip
 @click.option("--shuffle", is_flag=True,
               help="Put the records of each side in a random order, in a second pass.")  # fmt: skip
+@click.option("--clean", metavar="MODULE:FUNCTION",
+              help="Your function from a DataFrame of records to a better one.")  # fmt: skip
 @click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
               help="Of the split: the same seed gives the same sides.")  # fmt: skip
 @click.option("--memory", "memory_bytes", type=Bytes(), metavar="SIZE",
@@ -134,7 +136,7 @@ def split(context: click.Context, /, *, dry_run: bool, **options: Any) -> None:
     if options["append"]:
         _take_over(context, options)
     config = _config(options)
-    _prepare()
+    _prepare(with_pandas=config.clean is not None)
     # Not before now: importing Dask and Arrow takes longer than --help may.
     from rich.console import Console
 
@@ -194,9 +196,13 @@ def plan(*, label: str | None, as_json: bool, **options: Any) -> None:
         print_forecast(found)
 
 
-# A plan takes what a split takes, but needs no place to write to.
+# A plan takes what a split takes, but needs no place to write to, and looks at records as they are.
 plan.params = [
-    *(copy.copy(option) for option in split.params if option.name not in ("dry_run", "restart")),
+    *(
+        copy.copy(option)
+        for option in split.params
+        if option.name not in ("dry_run", "restart", "clean")
+    ),
     *plan.params,
 ]
 next(option for option in plan.params if option.name == "out").required = False
@@ -307,14 +313,15 @@ def _take_over(context: click.Context, options: dict[str, Any]) -> None:
     options.update({name: value for name, value in made_with.items() if name not in given})
 
 
-def _prepare() -> None:
+def _prepare(*, with_pandas: bool = False) -> None:
     """Make this process ready for threads that share the interpreter's lock with Dask's scheduler.
 
     Together these take a fifth of the CPU time off a split without a profile.
     """
     from shared.nopandas import keep_pandas_out
 
-    keep_pandas_out()
+    if not with_pandas:
+        keep_pandas_out()
     # NumPy's linear algebra, which nothing here uses, would start threads that spin for a while.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # A worker has nothing to do until the scheduler gets the lock: 5 ms is as long as a task takes.

@@ -45,6 +45,8 @@ class SplitConfig:
             times that part the sides follow from the shares, in a pass of its own.
         shuffle: whether the records of each side come in a random order, not in that of the
             sources.
+        clean: `MODULE:FUNCTION` of a function from a pandas.DataFrame to another, that all records
+            go through (`sharder.cleaning`).
         seed: of the split and of the order: the same seed puts the same record number on the same
             side.
         block_bytes: size of the piece of the source that is one task; 0 for what suits the source
@@ -81,6 +83,7 @@ class SplitConfig:
     validate_from: str | None = None
     test_from: str | None = None
     shuffle: bool = False
+    clean: str | None = None
     seed: int = 0
     block_bytes: int = 0
     memory_bytes: int | None = None
@@ -124,6 +127,13 @@ class SplitConfig:
                 expected="no --scheduler beside it",
                 found="both",
                 hint="its buckets are appended to, which workers on several machines cannot do",
+            )
+        if self.scheduler is not None and self.clean is not None:
+            raise ConfigError(
+                "--clean",
+                expected="no --scheduler beside it",
+                found="both",
+                hint="the function is in a file here, which workers on other machines do not have",
             )
         if self.scheduler is not None and self.memory_bytes is not None:
             raise ConfigError(

@@ -77,7 +77,7 @@ def find_cuts(
         ProgressCallback(total, 0, console, task="looking at times"),
     ):
         for pieces in rounds:
-            builder = Builder(alignment, sources[0].header, split, config)
+            builder = Builder(alignment, split, config)
             builder.graph[_COLLECT, -1] = timeline
             for index, piece in enumerate(pieces):
                 records = builder.add_records(index, piece, last_steps=(_COLLECT,))

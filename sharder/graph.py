@@ -72,7 +72,7 @@ def build(
         and that of each item of the state behind the blocks, in their order.
     """
     rows = shelf.rows_per_shard
-    builder = Builder(before.alignment, header, split, config)
+    builder = Builder(before.alignment, split, config)
     add, graph = builder.add, builder.graph
     graph |= {
         (COUNT, -1): before.strata,

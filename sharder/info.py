@@ -58,7 +58,8 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
     if manifest.columns is None:
         console.print("no profile: it was made with --no-profile")
         return
-    print_columns(manifest.columns, manifest.records - manifest.rejected, console)
+    good = manifest.records - manifest.rejected - manifest.dropped
+    print_columns(manifest.columns, good, console)
 
 
 def print_columns(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sharder.align import Alignment, place, too_long
+from sharder.cleaning import Cleaner
 from sharder.dialect import Dialect
 from sharder.encoding import Encoding, Text
 from sharder.keys import Keys, read_keys
@@ -47,9 +48,11 @@ class Records:
         data: the bytes of whole records, UTF-8, plain CSV.
         starts, ends: (R,) where each record lies in `data`, line end included.
         good: (R,) whether a record is not rejected.
-        numbers: (R,) number of each record in all sources, from 0.
+        numbers: (R,) number of each record in all sources, from 0, in order.
         keys: what the rule of the split looks at of the good ones; None if that is the numbers.
         rejected: the rejected records, in order.
+        n_read: number of records that there were, the rejected and the dropped ones included.
+        dropped: number of records that cleaning has dropped.
         text_bytes: size of the records, blank lines too, in the text of the source.
     """
 
@@ -61,6 +64,8 @@ class Records:
     keys: Keys
     rejected: tuple[Rejected, ...]
     text_bytes: int
+    n_read: int
+    dropped: int
 
     def __sizeof__(self) -> int:
         return len(self.data)  # a cluster places tasks by it
@@ -74,6 +79,7 @@ def inspect(
     source: str,
     encoding: Encoding,
     header: Sequence[str],
+    cleaner: Cleaner | None,
     split: Split,
     max_record_bytes: int,
 ) -> Records:
@@ -85,12 +91,14 @@ def inspect(
         own: alignment of the piece, which says where its records end.
         source: named in errors.
         encoding: of the source.
-        header: names of the columns.
+        header: names of the source's columns.
+        cleaner: what the records go through, if they do.
         split: the rule that will put them on their sides.
         max_record_bytes: longest record.
 
     Raises:
         SourceError: a record is longer than `max_record_bytes`.
+        ConfigError: the cleaning fails.
     """
     tail = len(before.tail)
     # Joined from a view: each copy of a block counts.
@@ -125,19 +133,50 @@ def inspect(
     good = np.ones(len(starts), bool)
     good[list(reasons)] = False
     plain = scan.dialect.to_plain(text.data, text.starts, text.ends, good)
+    numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
+    own_places, dropped = np.arange(len(starts)), 0
+    if cleaner is not None:
+        own_places = np.flatnonzero(good)
+        plain, kept = _clean(*plain, good, cleaner, numbers)
+        dropped = len(own_places) - len(kept)
+        own_places, good = own_places[kept], np.ones(len(kept), bool)
+        header, numbers = cleaner.header, numbers[own_places]
     keys: Keys = None
     if split.column is not None:
         keys, unreadable = read_keys(split, _read_column(*plain, good, header, split.column))
         known_good = np.flatnonzero(good)
-        reasons |= {int(known_good[at]): reason for at, reason in unreadable.items()}
-        good[list(reasons)] = False
+        reasons |= {int(own_places[known_good[at]]): why for at, why in unreadable.items()}
+        good[known_good[list(unreadable)]] = False
     rejected = []
     for record, reason in sorted(reasons.items()):
         number, line, offset = where(record)
         raw = encoding.source_bytes(data[starts[record] : ends[record]])
         rejected.append(Rejected(spell_path(source), number + 1, line + 1, offset, reason, raw))
-    numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
-    return Records(*plain, good, numbers, keys, tuple(rejected), len(data))
+    return Records(
+        *plain,
+        good,
+        numbers,
+        keys,
+        tuple(rejected),
+        text_bytes=len(data),
+        n_read=len(starts),
+        dropped=dropped,
+    )
+
+
+def _clean(
+    data: bytes,
+    starts: Positions,
+    ends: Positions,
+    good: npt.NDArray[np.bool_],
+    cleaner: Cleaner,
+    numbers: npt.NDArray[np.uint64],
+) -> tuple[tuple[bytes, Positions, Positions], npt.NDArray[np.int64]]:
+    """Return the good records as cleaning leaves them, and which of the good ones they were."""
+    records = b"".join(cut(data, starts[good], ends[good]))
+    cleaned, kept = cleaner.clean(records, numbers[good])
+    bounds = np.cumsum([0, *map(len, cleaned)], dtype=np.int32)
+    return (b"".join(cleaned), bounds[:-1], bounds[1:]), kept
 
 
 def _read_column(

@@ -41,6 +41,7 @@ class Ledger:
         rejected: number of those that were rejected.
         shown: the first of them, for the error.
         file_bytes: size of each file in `directory`.
+        dropped: number of records that cleaning has dropped.
         census: of the others.
     """
 
@@ -52,6 +53,7 @@ class Ledger:
     rejected: int = 0
     shown: list[Rejected] = field(default_factory=list)
     file_bytes: dict[str, int] = field(default_factory=dict)
+    dropped: int = 0
     census: Census = field(default_factory=Census)
 
     @classmethod
@@ -61,7 +63,7 @@ class Ledger:
         """Begin with no record.
 
         Args:
-            header: names of the columns.
+            header: names of the sources' columns.
             dataset: directory to write to.
             data_bytes: size of all sources without their headers; None if it is not known.
             max_rejected: share of rejected records above which the run fails.
@@ -80,7 +82,8 @@ class Ledger:
         Raises:
             RejectedError: so many are rejected that the rest of the source cannot make up for it.
         """
-        self.records += len(records.starts)
+        self.records += records.n_read
+        self.dropped += records.dropped
         self.census.add(block.census)
         if self.bytes_left is not None:
             self.bytes_left -= records.text_bytes

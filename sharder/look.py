@@ -72,7 +72,9 @@ class Look:
         of_source: dict[str, Any] = {"source": source.name, "encoding": source.encoding}
         of_source["max_record_bytes"] = config.max_record_bytes
         own = align(piece, before, **of_source)
-        records = inspect(piece, before, own, **of_source, header=header, split=config.split)
+        records = inspect(
+            piece, before, own, **of_source, header=header, cleaner=None, split=config.split
+        )
         return cls(piece, own, records)
 
     @property

@@ -41,19 +41,16 @@ class Builder:
         graph: the tasks so far.
     """
 
-    def __init__(
-        self, before: Alignment, header: Sequence[str], split: Split, config: SplitConfig
-    ) -> None:
+    def __init__(self, before: Alignment, split: Split, config: SplitConfig) -> None:
         """Begin with no task.
 
         Args:
             before: alignment before the first block.
-            header: names of the columns.
             split: the rule that puts the records on their sides.
             config: of the run.
         """
         self.graph: Graph = {(ALIGN, -1): before}
-        self._header, self._split, self._config = header, split, config
+        self._split, self._config = split, config
         # A block under work for each worker, and one that is read ahead.
         self._window = config.workers + 1
 
@@ -96,7 +93,8 @@ class Builder:
         return self.add(
             *(INSPECT, index, inspect, scanned, previous, aligned),
             **source,
-            header=self._header,
+            header=piece.source.columns,
+            cleaner=piece.source.cleaner,
             split=self._split,
             max_record_bytes=limit,
         )

@@ -116,8 +116,16 @@ def _open_sources(dataset: Path, manifest: Manifest, names: Sequence[str]) -> li
     """Open the sources that a dataset was made from.
 
     Raises:
+        ContractError: the records went through a function of the user's.
         SourceError: one is not there, or is not what it was.
     """
+    if manifest.cleaning is not None:
+        raise ContractError(
+            dataset,
+            expected="records as they are in the sources",
+            found=f"what {manifest.cleaning.function} has made of them, and a repair runs no code",
+            hint="run the same `sharder split` command, with --overwrite",
+        )
     entries = manifest.sources
     if names and len(names) != len(entries):
         raise SourceError(

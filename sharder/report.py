@@ -100,6 +100,8 @@ def ledger_line(manifest: Manifest) -> str:
         if side in manifest.sides
     ]
     parts.append(f"{manifest.rejected:,} rejected")
+    if manifest.cleaning is not None:
+        parts.append(f"{manifest.dropped:,} dropped by {manifest.cleaning.function}")
     return f"{manifest.records:,} records = {' + '.join(parts)}"
 
 

@@ -157,10 +157,10 @@ def begin_standing(
 
 def begin_state(sources: Sequence[Source], dataset: Path, config: SplitConfig) -> State:
     """Return the state before the first block."""
-    header = sources[0].header
+    first = sources[0]
     sizes = [source.data_bytes for source in sources]
     ledger = Ledger.begin(
-        header,
+        first.columns,
         dataset,
         data_bytes=None if None in sizes else sum(size or 0 for size in sizes),
         max_rejected=config.max_rejected,
@@ -170,7 +170,7 @@ def begin_state(sources: Sequence[Source], dataset: Path, config: SplitConfig) -
         # Not before now: without a profile, a run does not wait for Arrow to be imported.
         from sharder.profile import begin_profile
 
-        profile = begin_profile(header)
+        profile = begin_profile(first.header)
     return State(begin(), Strata(), Numbering(), ledger, profile)
 
 

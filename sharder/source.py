@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sharder.align import align, begin
+from sharder.cleaning import Cleaner
 from sharder.compression import Compression, find_compression
 from sharder.detection import detect
 from sharder.dialect import Dialect, write_plain
@@ -37,12 +38,14 @@ class Source:
         compression: what it is packed in, if it is.
         encoding: what it is written in.
         dialect: of its records.
-        header_line: the names of its columns as plain CSV in UTF-8, line end included.
+        header_line: the names of its columns, or of what cleaning makes of them, as plain CSV in
+            UTF-8, line end included.
         data_offset: where the records behind the header begin in the text, bytes.
         data_lines: number of line ends before them.
         record_bytes: mean size of its first records, a hint of the others' size; 0 without any.
         has_header: whether its first line has the names of its columns.
         ends: checksum of its ends as they are packed; None of a stream.
+        cleaner: what its records go through, if they do.
     """
 
     origin: Origin
@@ -55,6 +58,7 @@ class Source:
     record_bytes: int
     has_header: bool
     ends: str | None
+    cleaner: Cleaner | None = None
 
     @property
     def name(self) -> str:
@@ -74,8 +78,13 @@ class Source:
         return max(self.origin.size - self.data_offset, 0)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its own columns."""
+        return self.header if self.cleaner is None else self.cleaner.columns
+
+    @property
     def header(self) -> tuple[str, ...]:
-        """The names of the columns."""
+        """The names of the columns of the shards."""
         return parse_header(self.header_line)
 
     @property

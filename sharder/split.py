@@ -27,6 +27,7 @@ from sharder.rule import COLUMN_OPTIONS
 from sharder.shuffle import ROUND_PARTS
 from sharder.source import Source, open_sources
 from sharder.target import Staging, staging
+from sharder.trial import with_cleaner
 from sharder.write import Shelf, too_many_shards
 from shared.errors import ConfigError, SourceError
 from shared.layout import Side
@@ -98,7 +99,7 @@ def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
     """Open the sources, say what was found, and refuse what cannot be split.
 
     Raises:
-        ConfigError: there is no column to split by.
+        ConfigError: there is no column to split by, or the cleaning fails.
         SourceError: the sources cannot be split.
     """
     sources = open_sources(
@@ -110,6 +111,8 @@ def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
     )
     print_found(sources, config, console)
     print_doubts(sources, console)
+    if config.clean is not None:
+        sources = with_cleaner(sources, config.clean, config.max_record_bytes)
     split, header = config.split, sources[0].header
     if split.column is not None and split.column not in header:
         raise ConfigError(
@@ -194,11 +197,13 @@ def _describe(
                 sources=tuple(map(_describe_source, sources)),
                 records=ledger.records,
                 rejected=ledger.rejected,
+                dropped=ledger.dropped,
             ),
         ),
         header=first.header,
         rows_per_shard=config.rows_per_shard,
         split=standing.split,
+        cleaning=None if first.cleaner is None else first.cleaner.code,
         rejected_files=ledger.measure(),
         sides=sides,
         columns=state.profile.columns() if state.profile else None,

@@ -69,11 +69,13 @@ class Drop(msgspec.Struct, frozen=True, kw_only=True):
         sources: the files, in the order they were read.
         records: number of records found in them, blank lines not counted.
         rejected: number of those that are in `rejected/` instead of a shard.
+        dropped: number of those that cleaning has dropped.
     """
 
     sources: tuple[Source, ...]
     records: Count
     rejected: Count
+    dropped: Count = 0
 
 
 class Split(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,18 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     validate_from: str | None = None
     test_from: str | None = None
     shuffle: bool = False
+
+
+class Cleaning(msgspec.Struct, frozen=True, kw_only=True):
+    """The function that the records went through, so that they are not as in the sources.
+
+    Attributes:
+        function: as `MODULE:FUNCTION`. It is told, and never run from here.
+        xxh3_128: checksum of its module's file.
+    """
+
+    function: str
+    xxh3_128: str
 
 
 class Shards(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +151,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dataset holds. records = training + validation + rejected, always.
+    """What a dataset holds. records = training + validation + rejected + dropped, always.
 
     The file has a checksum of itself besides, so that one that was edited is told.
 
@@ -148,6 +162,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         header: names of the columns.
         rows_per_shard: number of records in every shard but the last of a side.
         split: the rule that put the records on their sides.
+        cleaning: what the records went through, if they did; `header` is of what came out.
         rejected_files: the files there, by their names.
         sides: the shards of each side.
         columns: the profile of each column, or None with `--no-profile`.
@@ -159,6 +174,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     header: tuple[str, ...]
     rows_per_shard: Annotated[int, msgspec.Meta(ge=1)]
     split: Split
+    cleaning: Cleaning | None = None
     rejected_files: dict[str, File] = {}
     sides: dict[Side, Shards]
     columns: tuple[Column, ...] | None
@@ -182,6 +198,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     def rejected(self) -> int:
         """Number of records kept in `rejected/` instead of a shard."""
         return sum(drop.rejected for drop in self.drops)
+
+    @property
+    def dropped(self) -> int:
+        """Number of records that cleaning has dropped."""
+        return sum(drop.dropped for drop in self.drops)
 
     def shard_records(self, side: Side, number: int) -> int:
         """Return how many records shard `number` of a side holds."""
@@ -310,8 +331,12 @@ def _fault(manifest: Manifest) -> str:
         if 2 * shards.records > sum(shards.bytes) + count:
             return f"{shards.records} {side} records in {sum(shards.bytes)} bytes"
     kept = sum(shards.records for shards in manifest.sides.values())
-    if kept + manifest.rejected != manifest.records:
-        return f"{manifest.records} records, but {kept} in shards and {manifest.rejected} rejected"
+    if kept + manifest.rejected + manifest.dropped != manifest.records:
+        dropped = f", {manifest.dropped} dropped" if manifest.dropped else ""
+        return (
+            f"{manifest.records} records, but {kept} in shards and {manifest.rejected} rejected"
+            + dropped
+        )
     for column in manifest.columns or ():
         if fault := column.fault(kept):
             return f"of column {column.name!r}, {fault}"

@@ -1,0 +1,159 @@
+"""`--clean MODULE:FUNCTION`: the records go through a function of the user's."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import signal
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from splitting import sharder, tree, write
+from test_sharder_resume import OPTIONS, cut_off, write_log
+from test_sharder_sides import read_side
+
+from sharder.config import SplitConfig
+from sharder.split import run
+from shared.errors import ConfigError
+from shared.layout import Side
+from shared.manifest import load_manifest
+
+RULES = """
+    def clean(records):
+        records = records[records["player"] != "p7"]
+        words = records["comment"].str.upper()
+        half = records["id"].astype(int) / 2
+        return records.drop(columns="comment").assign(words=words, half=half)
+
+    def by_mean(records):
+        number = records["id"].astype(float)
+        return records.assign(score=number - number.mean())
+
+    def turned(records):
+        return records[::-1]
+
+    def broken(records):
+        return records["teams"]
+
+    def nothing(records):
+        pass
+
+    def late(records):
+        return records if "900" not in set(records["id"]) else records.assign(more=1)
+"""
+CHANGED = """
+    first = clean
+
+    def clean(records):
+        if "900" in set(records["id"]):
+            raise ValueError("no 900")
+        return first(records)
+"""
+CLEAN = ("--clean", "rules:clean", "--group-by", "words")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("undisturbed")
+    write_log(home)
+    (home / "rules.py").write_text(textwrap.dedent(RULES))
+    # In few blocks: a DataFrame of a few records takes as long as one of thousands.
+    sharder("split", "drop.csv", *OPTIONS, *CLEAN, "--block-bytes", "64KiB", cwd=home)
+    return home
+
+
+@pytest.fixture
+def home(undisturbed: Path, tmp_path: Path) -> Path:
+    for name in ("drop.csv", "rules.py"):
+        shutil.copy2(undisturbed / name, tmp_path)
+    return tmp_path
+
+
+def test_what_a_function_makes_of_the_records_is_split(undisturbed: Path, home: Path) -> None:
+    told = sharder("split", "-", *OPTIONS, *CLEAN, "--block-bytes", "8MiB", "--shuffle",
+                   cwd=home, stdin=(home / "drop.csv").read_bytes()).stderr  # fmt: skip
+    rows = [
+        row
+        for row in csv.DictReader(io.StringIO((home / "drop.csv").read_text(), newline=""))
+        if row["comment"] is not None and row["player"] != "p7"
+    ]
+    expected = {
+        (row["id"], row["player"], row["score"], str(row["comment"]).upper(), int(row["id"]) / 2)
+        for row in rows
+    }
+    dropped = 5500 - len(rows)
+    assert f"5,511 records = {len(rows)} training" not in told
+    assert f"+ 11 rejected + {dropped} dropped by rules:clean" in told
+    for dataset in (undisturbed / "data/log_quest", home / "data/log_quest"):
+        found = [*read_side(dataset, Side.TRAIN), *read_side(dataset, Side.VALIDATE)]
+        assert list(found[0]) == ["id", "player", "score", "words", "half"]
+        assert {(*list(row.values())[:4], float(row["half"])) for row in found} == expected
+        assert len(found) == len(expected)
+        manifest = load_manifest(dataset)
+        assert manifest is not None
+        assert manifest.cleaning is not None
+        assert (manifest.dropped, manifest.cleaning.function) == (dropped, "rules:clean")
+        sharder("verify", dataset, cwd=home)
+    # What is rejected is as it was in the source.
+    rejected = sharder("rejected", "data/log_quest", "--raw", cwd=home).stdout
+    assert rejected.startswith("bad,0\n")
+
+
+def test_a_killed_run_goes_on_unless_the_code_has_changed(undisturbed: Path, home: Path) -> None:
+    cut_off(home, signal.SIGKILL, *CLEAN)
+    shutil.copytree(home / "data", home / "left")
+    done = sharder("split", "drop.csv", *OPTIONS, *CLEAN, cwd=home)
+    assert "going on at " in done.stderr
+    assert tree(home / "data") == tree(undisturbed / "data")
+    shutil.rmtree(home / "data")
+    (home / "left").rename(home / "data")
+    with (home / "rules.py").open("a") as file:
+        file.write(textwrap.dedent(CHANGED))
+    done = sharder("split", "drop.csv", *OPTIONS, *CLEAN, cwd=home, status=1)
+    assert "not gone on with: --clean was rules:clean of " in done.stderr
+    assert "found ValueError: no 900 (" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("rules:by_mean", "expected the same result for each record, whatever others"),
+        ("rules:turned", "expected rows with the index that they had, in the same order"),
+        ("rules:broken", "found KeyError: 'teams' ("),
+        ("rules:nothing", "expected a DataFrame, found NoneType"),
+        ("rules:late", "expected the columns id, player, score, comment, as of the first"),
+        ("rules:never", "expected a function 'never' in "),
+        ("norules:clean", "found ModuleNotFoundError: No module named 'norules'"),
+        ("rules", "expected MODULE:FUNCTION, such as my_rules:clean"),
+    ],
+)
+def test_a_function_that_does_not_fit_is_told(
+    home: Path, function: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.delitem(sys.modules, "rules", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(ConfigError) as raised:
+        run(SplitConfig(sources=("drop.csv",), out=home / "data", clean=function))
+    told = str(raised.value)
+    assert told.startswith(f"--clean {function}")
+    assert message in told
+    if "KeyError" in message:
+        assert f"({home / 'rules.py'}, line 16)" in told
+    assert not (home / "data").exists()
+
+
+def test_a_field_of_any_text_comes_through(tmp_path: Path) -> None:
+    (tmp_path / "rules.py").write_text("def clean(records):\n    return records[['b']]\n")
+    fields = ['"a\rb"', '"c\nd"', '" ""e"" "', "", '"f,g"', "NA", "0012", "魔"]
+    write(tmp_path, "a,b\r\n" + "".join(f"1,{field}\r\n" for field in fields))
+    options = ("--out", ".", "--clean", "rules:clean", "--validate-fraction", 0)
+    sharder("split", "drop.csv", *options, cwd=tmp_path)
+    text = (tmp_path / "log_quest/splited/split_data_00000.csv").read_bytes().decode()
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    expected = ["b", "a\rb", "c\nd", ' "e" ', "", "f,g", "NA", "0012", "魔"]
+    assert [row[0] if row else "" for row in rows] == expected
+    sharder("verify", "log_quest", cwd=tmp_path)
