@@ -56,7 +56,7 @@ def test_workers_killed_at_random_change_nothing(tmp_path: Path) -> None:
     home = make_home(tmp_path)
     rng = random.Random(int(os.environ.get("SEED", "0")))
     # The cache would make workers needless after an epoch.
-    options = ("--cache", "off", "--workers", 2, "--epochs", 40)
+    options = ("--cache", "off", "--workers", 2, "--epochs", 12)
     fit(home, "undisturbed", *options)
     killed = runs = 0
     while killed < int(os.environ.get("KILLS", "50")):
