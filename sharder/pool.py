@@ -38,10 +38,17 @@ class Pool(Protocol):
 
 @dataclass(frozen=True)
 class Threads:
-    """The threads of this process."""
+    """The threads of this process.
+
+    Attributes:
+        workers: number of threads.
+        executor: of them.
+        sources: what they read.
+    """
 
     workers: int
     executor: ThreadPoolExecutor
+    sources: Sequence[Source]
 
     def get(
         self,
@@ -49,18 +56,27 @@ class Threads:
         wanted: Sequence[Any],
         advance: Callable[[int], None] | None = None,  # noqa: ARG002
     ) -> list[Any]:
-        """Run a graph."""
-        results: list[Any] = dask.threaded.get(graph, wanted, pool=self.executor)
+        """Run a graph; after an error, Ctrl-C too, no task is under way."""
+        try:
+            results: list[Any] = dask.threaded.get(graph, wanted, pool=self.executor)
+        except BaseException:
+            self.stop()
+            raise
         return results
+
+    def stop(self) -> None:
+        """End what is under way, and all work."""
+        # A read from a silent pipe would never end, nor would closing what it reads from.
+        for source in self.sources:
+            source.origin.interrupt()
+        self.executor.shutdown(cancel_futures=True)
 
 
 @contextmanager
 def threads(number: int, sources: Sequence[Source]) -> Iterator[Threads]:
-    """Give a pool of threads; no task is under way behind it, after an error neither."""
-    executor = ThreadPoolExecutor(number)
+    """Give a pool of threads; no task is under way behind it."""
+    pool = Threads(number, ThreadPoolExecutor(number), sources)
     try:
-        yield Threads(number, executor)
+        yield pool
     finally:
-        for source in sources:  # or a read from a silent pipe would never end
-            source.origin.interrupt()
-        executor.shutdown(cancel_futures=True)
+        pool.stop()

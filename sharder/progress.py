@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from dask.callbacks import Callback
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -101,9 +102,9 @@ class ProgressCallback(Callback):  # type: ignore[misc]
     def _line(self) -> str:
         seconds = time.monotonic() - self._started
         read = self.done_bytes - self._begun_at
-        done, speed = self.done_bytes / 1e9, f"{read / 1e6 / seconds:,.0f} MB/s"
+        done, speed = decimal(self.done_bytes), f"{decimal(int(read / seconds))}/s"
         if self._total is None:
-            return f"{done:,.2f} GB  {speed}"
+            return f"{done}  {speed}"
+        share = self.done_bytes / max(self._total, 1)
         left = seconds * (self._total - self.done_bytes) / max(read, 1)
-        total = self._total / 1e9
-        return f"{done / total:4.0%}  {done:,.2f} of {total:,.2f} GB  {speed}  {left:,.0f} s left"
+        return f"{share:4.0%}  {done} of {decimal(self._total)}  {speed}  {left:,.0f} s left"
