@@ -8,6 +8,8 @@ import sys
 
 def main() -> None:
     """Run the command line."""
+    # NumPy's linear algebra, which nothing here uses, would start threads that spin for a while.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from sharder.cli import main as run
     except KeyboardInterrupt:

@@ -322,8 +322,6 @@ def _prepare(*, with_pandas: bool = False) -> None:
 
     if not with_pandas:
         keep_pandas_out()
-    # NumPy's linear algebra, which nothing here uses, would start threads that spin for a while.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # A worker has nothing to do until the scheduler gets the lock: 5 ms is as long as a task takes.
     sys.setswitchinterval(0.0002)
 
