@@ -10,9 +10,6 @@ and once one by one: it must say the same.
 
 from __future__ import annotations
 
-import importlib
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +22,7 @@ import xxhash
 from sharder.dialect import write_plain
 from shared.errors import ConfigError
 from shared.manifest import Cleaning
+from shared.user_code import explain, import_user_module, load_function
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,13 +117,8 @@ class Cleaner:
         try:
             table = self.function(frame.copy())
         except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)
-            own = [frame for frame in frames if frame.filename == self.file]
-            place = (own or frames)[-1]
             raise ConfigError(
-                f"{self.where}{first}",
-                expected="a DataFrame",
-                found=f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})",
+                f"{self.where}{first}", expected="a DataFrame", found=explain(error, self.file)
             ) from error
         if not isinstance(table, pd.DataFrame):
             raise ConfigError(
@@ -169,23 +162,8 @@ def load_cleaner(reference: str, columns: Sequence[str]) -> Cleaner:
     Raises:
         ConfigError: there is none, or its module fails.
     """
-    where = f"--clean {reference}"
-    module_name, _, name = reference.partition(":")
-    if not module_name or not name:
-        raise ConfigError(where, expected="MODULE:FUNCTION, such as my_rules:clean")
-    if (cwd := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, cwd)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise ConfigError(
-            where,
-            found=f"{type(error).__name__}: {error}",
-            hint=f"it is looked for in {cwd} and where Python looks",
-        ) from None
-    if not callable(function := getattr(module, name, None)):
-        raise ConfigError(where, expected=f"a function {name!r} in {module.__file__}", found="none")
-    file = module.__file__ or ""
+    function = load_function(reference, "--clean")
+    file = import_user_module(reference, "--clean").__file__ or ""
     source = Path(file).read_bytes() if file else b""
     code = Cleaning(function=reference, xxh3_128=xxhash.xxh3_128_hexdigest(source))
     return Cleaner(function, code, file, tuple(columns))

@@ -25,7 +25,7 @@ from sharder.survey import Survey, survey
 from sharder.target import check_target
 from sharder.warn import find_warnings
 from shared.block_profile import profile_block
-from shared.errors import ConfigError
+from shared.errors import no_such_column
 from shared.layout import Side
 from shared.manifest import spell_path
 from shared.profile import Profile
@@ -114,11 +114,7 @@ def run(config: SplitConfig, label: str | None = None) -> Forecast:
     config = fit(config, sources)
     header = sources[0].header
     if label is not None and label not in header:
-        raise ConfigError(
-            f"--label {label}",
-            expected=f"one of the columns {', '.join(header)}",
-            found="no such column",
-        )
+        raise no_such_column(f"--label {label}", header)
     check_target(config.dataset, overwrite=config.overwrite)
     check_disk(sources, config)
     found = survey(sources, config)

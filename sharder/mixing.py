@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from sharder.strata import MAX_CLASSES
-from shared.errors import ConfigError, ContractError
+from shared.errors import ConfigError, ContractError, no_such_column
 from shared.layout import Side, shard_path
 from shared.manifest import Manifest
 from shared.schema import ColumnType
@@ -150,11 +150,7 @@ def _check_number(column: str, totals: Counter[str]) -> None:
 def _read(dataset: Path, manifest: Manifest, column: str, side: Side) -> Iterator[Any]:
     """Yield the fields of a column, a pyarrow.StringArray for each shard, in order."""
     if column not in manifest.header:
-        raise ConfigError(
-            column,
-            expected=f"one of the columns {', '.join(manifest.header)}",
-            found="no such column",
-        )
+        raise no_such_column(column, manifest.header)
     numbers = range(len(manifest.sides[side].bytes))
     read = partial(_read_shard, dataset, manifest, column, side)
     with ThreadPoolExecutor() as pool:

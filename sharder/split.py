@@ -29,7 +29,7 @@ from sharder.source import Source, open_sources
 from sharder.target import Staging, staging
 from sharder.trial import with_cleaner
 from sharder.write import Shelf, too_many_shards
-from shared.errors import ConfigError, SourceError
+from shared.errors import SourceError, no_such_column
 from shared.layout import Side
 from shared.manifest import MAX_SHARDS, Dialect, Drop, Manifest, save_manifest, spell_path
 from shared.manifest import Source as SourceEntry
@@ -115,11 +115,7 @@ def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
         sources = with_cleaner(sources, config.clean, config.max_record_bytes)
     split, header = config.split, sources[0].header
     if split.column is not None and split.column not in header:
-        raise ConfigError(
-            f"{COLUMN_OPTIONS[split.by]} {split.column}",
-            expected=f"one of the columns {', '.join(header)}",
-            found="no such column",
-        )
+        raise no_such_column(f"{COLUMN_OPTIONS[split.by]} {split.column}", header)
     if needs_first_pass(split) and not config.append:
         check_repeatable(sources)
     return sources

@@ -15,6 +15,8 @@ A bug is anything else, and keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from shared.printable import printable
 
 
@@ -75,6 +77,13 @@ class TargetError(ShardfitError):
 
 class ConfigError(ShardfitError):
     """An option or argument that cannot be meant."""
+
+
+def no_such_column(where: str, columns: Iterable[str]) -> ConfigError:
+    """Return the error for an option that names a column which is not there."""
+    return ConfigError(
+        where, expected=f"one of the columns {', '.join(columns)}", found="no such column"
+    )
 
 
 class ModelError(ShardfitError):

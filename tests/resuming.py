@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import numpy as np
 from support import write_dataset
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-
-TRAINER = str(Path(sys.executable).with_name("trainer"))
+from training import TRAINER
 
 # A model with state of every kind: random numbers, moving averages of its own and of Adam's. Where
 # FAULT says so, the process meets its end at the first of Python's audit events that matches: it

@@ -9,17 +9,16 @@ import re
 import resource
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 import tomlkit
 from support import csv_bytes, write_dataset, write_shards
+from training import trainer
 
 from shared.layout import Side
 
-TRAINER = str(Path(sys.executable).with_name("trainer"))
 HEADER = ["player", "at", "class", "power", "comment", "clear"]
 
 
@@ -53,18 +52,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.stdout == "runs/log\n"
     (home / "fit.stderr").write_text(done.stderr)
     return home
-
-
-def trainer(
-    *args: object, cwd: Path, status: int = 0, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    command = [TRAINER, *map(str, args)]
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, input=stdin, timeout=120, check=False
-    )
-    assert done.returncode == status, f"{command} in {cwd}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def fit(

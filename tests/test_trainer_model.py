@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from shared.errors import ModelError
+from shared.errors import ConfigError, ModelError, ShardfitError
 from trainer.features import Feature, FeatureSpec, Hashed, Standard, Text, Vocabulary
 from trainer.label import LabelSpec
 from trainer.model import build_model, compile_model, load_model_function
@@ -88,6 +88,10 @@ def wrong_width(spec):
 def wrong_output(spec):
     return keras.Sequential([keras.Input((spec.width,)), layers.Dense(7)])
 
+def fails(spec):
+    return 1 / 0
+
+
 def nothing(spec):
     pass
 
@@ -114,19 +118,25 @@ def test_a_model_of_ones_own_is_found_in_the_current_directory() -> None:
 
 @pytest.mark.usefixtures("user_models")
 @pytest.mark.parametrize(
-    ("reference", "message"),
+    ("reference", "kind", "message"),
     [
-        ("build", "--model build: expected MODULE:FUNCTION, such as my_model:build"),
-        ("no_such_module:build", "found No module named 'no_such_module'; it is looked for in /"),
-        ("user_models:biuld", "found only build, compiled, nothing, wrong_output, wrong_width"),
-        ("user_models:NUMBER", "expected a function 'NUMBER' in "),
-        ("user_models:nothing", ":nothing: expected a keras.Model, found NoneType"),
-        ("user_models:wrong_width", "takes one matrix of shape (B, 10), spec.width columns, found"),
-        ("user_models:wrong_output", "expected an output of shape (B, 1), spec.label.outputs "
-                                     "columns, found shape (None, 7)"),
+        ("build", ConfigError, "--model build: expected MODULE:FUNCTION, such as my_code:build"),
+        ("no_such_module:build", ConfigError, "No module named 'no_such_module'; it is looked for"),
+        ("broken:build", ConfigError, "found SyntaxError: '(' was never closed (broken.py"),
+        ("user_models:biuld", ConfigError, "found only build, compiled, fails, nothing, wrong_"),
+        ("user_models:NUMBER", ConfigError, "expected a function 'NUMBER' in "),
+        ("user_models:fails", ModelError, "found ZeroDivisionError: division by zero, line "),
+        ("user_models:nothing", ModelError, ":nothing: expected a keras.Model, found NoneType"),
+        ("user_models:wrong_width", ModelError,
+         "takes one matrix of shape (B, 10), spec.width columns, found"),
+        ("user_models:wrong_output", ModelError,
+         "expected an output of shape (B, 1), spec.label.outputs columns, found shape (None, 7)"),
     ],
 )  # fmt: skip
-def test_a_model_of_ones_own_that_does_not_fit_is_refused(reference: str, message: str) -> None:
-    with pytest.raises(ModelError) as error:
+def test_a_model_of_ones_own_that_does_not_fit_is_refused(
+    reference: str, kind: type[ShardfitError], message: str
+) -> None:
+    Path("broken.py").write_text("build = (")
+    with pytest.raises(kind) as error:
         load_model_function(reference, SPEC)
     assert message in str(error.value)

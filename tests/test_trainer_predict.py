@@ -8,7 +8,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow.parquet
 import pytest
 from feeding import holds_within
 from support import csv_bytes, write_dataset
+from training import TRAINER
 
 import trainer.predictor
 from shared.errors import ConfigError, ShardfitError, SourceError, TargetError
@@ -25,7 +25,6 @@ from trainer.interrupt import Interrupted
 from trainer.parts import Parts
 from trainer.predict import run as run_predict
 
-TRAINER = str(Path(sys.executable).with_name("trainer"))
 HEADER = ["player", "power", "class", "comment", "clear"]
 KEEP = ("player", "comment", "power")
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from support import csv_bytes, write_dataset
+from training import trainer
 
 from shared.errors import ShardfitError
 from shared.layout import Side
@@ -23,7 +24,6 @@ from trainer.sequence import CSVSequence
 from trainer.shard import read_shard
 from trainer.transform import make_encoder
 
-TRAINER = str(Path(sys.executable).with_name("trainer"))
 HEADER = ["power", "class", "at", "flag", "level", "clear"]
 PREPARE = """
     import numpy as np
@@ -85,15 +85,6 @@ def write_module(home: Path, name: str, text: str) -> str:
 def derive(home: Path, reference: str, label: str = "clear", **options: object) -> FeatureSpec:
     dataset = open_dataset(home / "data/log")
     return derive_features(dataset, label=label, transform=reference, **options)  # type: ignore[arg-type]
-
-
-def trainer(*args: object, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [TRAINER, *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def test_a_run_with_a_function_of_ones_own(home: Path) -> None:

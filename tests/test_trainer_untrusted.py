@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from resuming import TRAINER, fit, make_home
+from resuming import fit, make_home
 from splitting import tree
+from training import TRAINER
 
 from shared.errors import ModelError
 from trainer.restore import load_core

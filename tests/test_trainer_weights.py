@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support import write_dataset
+from training import trainer
 
-TRAINER = str(Path(sys.executable).with_name("trainer"))
 HEADER = ["power", "w", "clear"]
 
 
@@ -25,15 +23,6 @@ def records_of(count: int, seed: int) -> list[list[str]]:
         is_clear = (power + rng.gauss(0, 0.3) > 0) == (weight > 0)
         records.append([f"{power:.4f}", str(weight), "yes" if is_clear else "no"])
     return records
-
-
-def trainer(*args: object, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [TRAINER, *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def fit(out: str, *options: object, cwd: Path, status: int = 0) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from shared.errors import ConfigError
+from shared.errors import ConfigError, no_such_column
 from shared.schema import Column, ColumnType
 from trainer.dataset import Dataset
 from trainer.edits import DROP, ENCODINGS, Edits, load_edits
@@ -172,9 +172,7 @@ def _check_names(
     wheres += [(edits.where(name), name) for name in edits]
     for where, name in wheres:
         if name not in columns:
-            raise ConfigError(
-                where, expected=f"one of the columns {', '.join(columns)}", found="no such column"
-            )
+            raise no_such_column(where, columns)
     if label in drop:
         raise ConfigError(f"--drop {label}", found="the label", hint="a label cannot be dropped")
     if label in edits:

@@ -18,8 +18,8 @@ import keras
 from keras import layers, ops
 
 from shared.errors import ModelError
+from shared.user_code import explain, import_user_module, load_function
 from trainer.features import FeatureSpec
-from trainer.user_code import load_function
 
 # Three layers of 256 explain 98 % of the variance of diamond prices after 20 epochs; 256, 128, 64
 # a little less in the same time. Figures in docs/decisions.md.
@@ -141,9 +141,17 @@ def load_model_function(reference: str, spec: FeatureSpec) -> keras.Model:
     """Call the user's function, `MODULE:FUNCTION`, with the spec; returns the core model.
 
     Raises:
-        ModelError: there is no such function, it fails, or what it returns does not fit.
+        ConfigError: there is no such function, or its module fails.
+        ModelError: it fails, or what it returns does not fit.
     """
-    model = load_function(reference, "--model")(spec)
+    function = load_function(reference, "--model")
+    try:
+        model = function(spec)
+    except Exception as error:
+        file = import_user_module(reference, "--model").__file__
+        raise ModelError(
+            f"--model {reference}", expected="a keras.Model", found=explain(error, file)
+        ) from None
     _check_shapes(model, spec, f"--model {reference}")
     return model
 

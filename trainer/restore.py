@@ -14,8 +14,8 @@ import keras
 
 from shared.errors import ModelError
 from shared.reading import open_plain
+from shared.user_code import import_user_module
 from trainer.rundir import MODEL_NAME, Run
-from trainer.user_code import import_user_module
 
 # Keras does not pack what it saves. Who did may have packed it to a thousandth, so that it does not
 # fit into any memory.

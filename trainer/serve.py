@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.errors import ModelError
+from shared.user_code import import_user_module
 from trainer.preprocess import PREPROCESSING
-from trainer.user_code import import_user_module
 
 Array = npt.NDArray[Any]
 

@@ -12,7 +12,6 @@ Shapes: B records, F features.
 from __future__ import annotations
 
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,11 @@ import xxhash
 from shared.errors import ContractError
 from shared.nopandas import let_pandas_in
 from shared.schema import ColumnType
+from shared.user_code import explain, load_function
 from shared.values import MISSING_MARKERS
 from trainer.encode import Batch, Encoder, Float32
 from trainer.features import FeatureSpec, Kind, Transform
 from trainer.read import misfit, read_records
-from trainer.user_code import load_function
 from trainer.weights import encode_weights
 
 
@@ -39,7 +38,7 @@ class UserFunction:
         """Import the function.
 
         Raises:
-            ModelError: there is no such function.
+            ConfigError: there is no such function.
             ContractError: its module is not the one that the features were made with.
         """
         let_pandas_in()
@@ -65,10 +64,7 @@ class UserFunction:
         try:
             answer = self._function(frame)
         except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)
-            lines = [frame.lineno for frame in frames if frame.filename == self._file]
-            line = f", line {lines[-1]} of {self._file}" if lines else ""
-            raise self._fault(found=f"{type(error).__name__}: {error}{line}") from None
+            raise self._fault(found=explain(error, self._file)) from None
         if not isinstance(answer, tuple) or len(answer) != 2:
             raise self._fault(expected="features and labels", found=_kind(answer))
         features, labels = answer

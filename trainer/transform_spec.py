@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from shared.block_profile import profile_block
-from shared.errors import ConfigError
+from shared.errors import ConfigError, no_such_column
 from shared.profile import Profile
 from shared.schema import Column
+from shared.user_code import load_function
 from trainer.dataset import Dataset
 from trainer.features import FeatureSpec, Given, Kind, Transform
 from trainer.label import ClassWeight, LabelSpec, Task, derive_label
@@ -19,7 +20,6 @@ from trainer.read import transform_types
 from trainer.sample import sample_shards
 from trainer.shard import named, read_table
 from trainer.transform import UserFunction, digest_of
-from trainer.user_code import load_function
 from trainer.weight_column import check_weights
 
 
@@ -44,19 +44,15 @@ def derive_transform(
         weight_column: name of the column that says how much each record counts.
 
     Raises:
-        ConfigError: the labels cannot be learned, or there is no such column of weights.
+        ConfigError: the labels cannot be learned, or there is no such function, or no such column
+            of weights.
         ContractError: the function fails, or what it gives does not fit; the message names the
             shard.
-        ModelError: there is no such function.
     """
     columns = {column.name: column for column in dataset.columns}
     if weight_column is not None:
         if weight_column not in columns:
-            raise ConfigError(
-                f"--weight-column {weight_column}",
-                expected=f"one of the columns {', '.join(columns)}",
-                found="no such column",
-            )
+            raise no_such_column(f"--weight-column {weight_column}", columns)
         check_weights(dataset, columns[weight_column])
     transform = Transform(
         reference,

@@ -1,0 +1,22 @@
+"""Helpers of the tests that run `trainer` as a user does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+TRAINER = str(Path(sys.executable).with_name("trainer"))
+
+
+def trainer(
+    *args: object, cwd: Path, status: int = 0, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command, and check its exit status."""
+    command = [TRAINER, *map(str, args)]
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, input=stdin, timeout=120, check=False
+    )
+    assert done.returncode == status, f"{command} in {cwd}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
