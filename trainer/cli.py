@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 import click
 
@@ -253,28 +254,31 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False)
     except ShardfitError as error:
-        click.echo(f"trainer: error: {error}", err=True)
-        sys.exit(1)
+        _end(f"trainer: error: {error}", 1)
     except MemoryError:
         found = "there is not enough memory; lower --shuffle-window, --batch-size or --workers"
-        click.echo(f"trainer: error: {found}", err=True)
-        sys.exit(1)
+        _end(f"trainer: error: {found}", 1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt, RuntimeError) as error:
-        # Click puts an Abort of its own around it; up to Python 3.11 a class that was just made, in
-        # an import, puts another error.
-        cause = error.__cause__ or error
-        if isinstance(error, RuntimeError) and not isinstance(cause, KeyboardInterrupt):
-            raise
+    except (click.Abort, KeyboardInterrupt) as error:
+        cause = error.__cause__ or error  # click puts an Abort of its own around it
         interrupted = cause if isinstance(cause, Interrupted) else Interrupted(signal.SIGINT)
-        click.echo(f"trainer: {interrupted.message}", err=True)
-        # Not sys.exit: TensorFlow's threads are still in the interrupted step, and crash now and
-        # then while the interpreter is taken down. All of ours is closed by now.
+        _end(f"trainer: {interrupted.message}", 128 + interrupted.signal)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    """End the program where it was cut off.
+
+    Not with sys.exit: TensorFlow's threads may be within the interrupted step, and Arrow's read ahead
+    in a source; both crash now and then while the interpreter is taken down. All of ours is closed.
+    """
+    click.echo(message, err=True)
+    # Who read stdout may have gone, or its disk be full.
+    with contextlib.suppress(OSError):
         sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(128 + interrupted.signal)
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
