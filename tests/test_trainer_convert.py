@@ -108,6 +108,12 @@ def test_what_cannot_be_exported_is_told(home: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ContractError, match="give the place of the dataset, or of another one"):
         monkeypatch.setattr(trainer.convert, "load_run", _moved)
         export(home, "saved_model", out=home / "new")
+    (home / "mine/linked").mkdir()
+    (home / ".linked.partial").symlink_to(home / "mine")
+    monkeypatch.undo()
+    with pytest.raises(TargetError, match="found a link to "):
+        export(home, "saved_model", out=home / "linked")
+    assert (home / "mine/linked").is_dir()
     monkeypatch.setattr(trainer.convert, "_ONNX_PACKAGES", ("onnx", "tf3onnx"))
     with pytest.raises(ConfigError, match=r"found no tf3onnx; install .* -m pip install tf3onnx"):
         export(home, "onnx", out=home / "new")

@@ -192,8 +192,8 @@ def test_heavy_tails_are_gone_once_they_are_scaled(dataset: Dataset) -> None:
                                                     "for a vocabulary, found "),
         ('[columns.gold]\nencoding = "quantile"\nquantiles = [2, 1]', "key 'quantiles': expected "
                                                                       "numbers in ascending order"),
-        ("[columns.at]\nend = 2023-01-01T00:00:00", "key 'end': expected a time behind the start, "
-                                                    "2024-01-11 00:30:00, found 2023-01-01"),
+        ("[columns.at]\nend = 2023-01-01T00:00:00", "key 'end': expected a time not before the "
+                                                    "start, 2024-01-11 00:30:00, found 2023-01-01"),
         ("[columns.at]\ncyclical = false\ntrend = false", "or encoding = 'drop', found none"),
         ("[columns.at]\nstart = 2023-01-01", "key 'start': expected datetime, found "),
         ('[columns.mode]\nencoding = "quantile"', "for a column of type text, found 'quantile'"),

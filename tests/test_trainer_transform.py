@@ -11,18 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from support import csv_bytes, write_dataset
 from training import trainer
 
-from shared.errors import ShardfitError
+from shared.errors import ConfigError, ContractError, ShardfitError
 from shared.layout import Side
+from shared.schema import ColumnType
 from trainer.dataset import open_dataset
 from trainer.derive import derive_features
-from trainer.features import FeatureSpec
+from trainer.features import FeatureSpec, Kind, Transform
+from trainer.read import column_types
 from trainer.sequence import CSVSequence
 from trainer.shard import read_shard
-from trainer.transform import make_encoder
+from trainer.transform import make_encoder, make_frame
 
 HEADER = ["power", "class", "at", "flag", "level", "clear"]
 PREPARE = """
@@ -171,13 +174,41 @@ def test_batches_are_what_the_function_gives(at_home: Path) -> None:
     assert y.tolist() == [r[5] == "won" for r in records]
 
 
+def test_a_boolean_that_training_has_never_seen_is_refused() -> None:
+    kinds = {"flag": Kind(ColumnType.BOOLEAN, missing=False)}
+    transform = Transform("m:f", "", kinds)
+    for field in ("", "NA", "yes", "1"):
+        with pytest.raises(ContractError, match="column 'flag': expected boolean values"):
+            make_frame(pa.table({"flag": ["TRUE", field]}), transform)
+    frame = make_frame(pa.table({"flag": ["TRUE", "False"]}), transform)
+    assert frame["flag"].tolist() == [True, False]
+
+
+def test_the_weights_are_no_feature_of_the_function(at_home: Path) -> None:
+    body = "def prepare(frame):\n    return frame[['power']].fillna(0), frame['clear']\n"
+    spec = derive(at_home, write_module(at_home, "weighted", body), weight_column="level")
+    assert spec.transform is not None
+    assert "level" not in spec.transform.columns
+    assert "level" not in column_types(spec, label=False)
+    with pytest.raises(ConfigError, match="--weight-column clear: found the label"):
+        derive(at_home, "weighted:prepare", weight_column="clear")
+
+
+def test_the_function_is_all_that_says_what_becomes_of_the_columns(at_home: Path) -> None:
+    reference = write_module(at_home, "alone", PREPARE)
+    with pytest.raises(ConfigError, match="--transform: expected no --drop, found both"):
+        CSVSequence("data/log", label="clear", transform=reference, drop=["level"])
+
+
 @pytest.mark.parametrize(
     ("labels", "label", "task", "classes"),
     [
         ('frame["clear"]', "clear", "binary", ("lost", "won")),
         ('frame["level"] > 3', "strong", "binary", ("false", "true")),
         ('frame["level"]', "level", "multiclass", tuple("0123456")),
-        ('(frame["level"] > 3).astype(float)', "level", "binary", ("0", "1")),
+        # A column of this name has these values and more: the classes are all of its.
+        ('(frame["level"] > 3).astype(float)', "level", "multiclass", tuple("0123456")),
+        ('(frame["level"] > 3).astype(float)', "high", "binary", ("0", "1")),
         ('np.log(frame["power"].fillna(1))', "power", "regression", ()),
     ],
 )
@@ -188,8 +219,7 @@ def test_labels_of_the_function_make_the_task(
     text = f"import numpy as np\ndef prepare(frame):\n    return frame[['level']], {labels}\n"
     spec = derive(at_home, write_module(at_home, name, text), label)
 
-    if labels != '(frame["level"] > 3).astype(float)':
-        assert (spec.label.task, spec.label.classes) == (task, classes)
+    assert (spec.label.task, spec.label.classes) == (task, classes)
     shard = open_dataset(at_home / "data/log").shards[Side.TRAIN][0]
     y = read_shard(shard, make_encoder(spec)).y
     assert len(y) == 100

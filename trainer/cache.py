@@ -31,7 +31,7 @@ from shared.errors import ContractError
 from shared.layout import Side
 from shared.manifest import MAX_SHARDS
 from shared.reading import decode_json, open_plain, read_plain
-from trainer import encode, features, read, scaling, timestamps, tokens, weights
+from trainer import encode, features, read, scaling, timestamps, tokens, transform, weights
 from trainer.batches import Rows
 from trainer.encode import Batch, Float32
 from trainer.features import FeatureSpec
@@ -92,7 +92,8 @@ def cache_name(shards: Sequence[Shard], side: Side, spec: FeatureSpec) -> str:
     encoding.update(
         msgspec.msgpack.encode((FORMAT, spec.features, label, spec.weight, spec.transform))
     )
-    for module in (encode, features, read, scaling, timestamps, tokens, values, weights):
+    modules = (encode, features, read, scaling, timestamps, tokens, transform, values, weights)
+    for module in modules:
         encoding.update(Path(str(module.__file__)).read_bytes())
     return f"{side}-{origin.hexdigest()}-{encoding.hexdigest()}"
 

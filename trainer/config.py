@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -136,16 +137,7 @@ class FitConfig:
         _one_of("--jit-compile", self.jit_compile, get_args(Jit))
         _one_of("--task", self.task, ("auto", *get_args(Task)))
         _one_of("--missing", self.missing, get_args(Missing))
-        derived = {
-            "--drop": bool(self.drop),
-            "--keep": bool(self.keep),
-            "--missing zero": self.missing == "zero",
-        }
-        if self.features is not None:
-            _alone("--features", derived, hint="say in the file what becomes of the column")
-        if self.transform is not None:
-            derived["--features"] = self.features is not None
-            _alone("--transform", derived, hint="the function decides what becomes of the columns")
+        check_alone(self.features, self.transform, self.drop, self.keep, self.missing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +248,26 @@ def parse_class_weight(text: str) -> ClassWeight:
             )
         weights[name] = weight
     return weights
+
+
+def check_alone(
+    features: Path | None,
+    transform: str | None,
+    drop: Collection[str],
+    keep: Collection[str],
+    missing: Missing,
+) -> None:
+    """Refuse to be told in two ways what becomes of the columns.
+
+    Raises:
+        ConfigError: there are two.
+    """
+    others = {"--drop": bool(drop), "--keep": bool(keep), "--missing zero": missing == "zero"}
+    if features is not None:
+        _alone("--features", others, hint="say in the file what becomes of the column")
+    if transform is not None:
+        others["--features"] = features is not None
+        _alone("--transform", others, hint="the function decides what becomes of the columns")
 
 
 def _alone(option: str, others: dict[str, bool], *, hint: str) -> None:

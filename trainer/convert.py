@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.durable import sync_file_system, sync_names
+from shared.durable import refuse_link, sync_file_system, sync_names
 from shared.errors import ConfigError, ContractError, TargetError
 from shared.lock import hold
 from trainer.config import ExportConfig
@@ -66,7 +66,9 @@ def run(config: ExportConfig, *, say: Callable[[str], None] = say_on_stderr) -> 
     encoder = Encoder(finished.spec)
     table = first_records(dataset, encoder)
     x = encoder.encode_columns(table)
-    with hold(out.with_name(f".{out.name}.partial")) as directory:
+    partial = out.with_name(f".{out.name}.partial")
+    refuse_link(partial)
+    with hold(partial) as directory:
         written = directory / out.name
         try:
             _remove(written)  # what a killed run left

@@ -16,6 +16,7 @@ import numpy as np
 
 from shared.errors import ConfigError, no_such_column
 from shared.schema import Column, ColumnType
+from trainer.config import check_alone
 from trainer.dataset import Dataset
 from trainer.edits import DROP, ENCODINGS, Edits, load_edits
 from trainer.features import Feature, FeatureSpec
@@ -79,9 +80,10 @@ def derive_features(
 
     Raises:
         ConfigError: no such column, no feature left, a label that cannot be learned, weights that
-            are none, or a file that cannot be meant.
+            are none, a file that cannot be meant, or two ways to say what becomes of a column.
         ContractError: a shard of the sample cannot be read, or a record has no weight.
     """
+    check_alone(features, transform, drop, keep, missing)
     if transform is not None:
         return derive_transform(
             dataset,

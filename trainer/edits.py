@@ -130,8 +130,8 @@ class Edits:
                 found = f"{value!r} more than once"
                 raise self._fault(feature.column, "values", "different values", found)
         elif isinstance(feature, Timestamp):
-            if feature.end <= feature.start:
-                expected = f"a time behind the start, {feature.start}"
+            if feature.end < feature.start:
+                expected = f"a time not before the start, {feature.start}"
                 raise self._fault(feature.column, "end", expected, str(feature.end))
             if not (feature.cyclical or feature.trend or feature.indicator):
                 expected = f"cyclical, trend or indicator, or encoding = {DROP!r}"

@@ -64,7 +64,9 @@ class Predictor:
         self._keep = list(keep)
         types = column_types(spec, label=False)
         # A column is read once: what is kept as text and is a number for the model is parsed later.
-        self._numbers = [name for name in keep if types.get(name) == pa.float64()]
+        self._numbers = {
+            name: types[name] for name in keep if types.get(name, pa.string()) != pa.string()
+        }
         self._types = types | dict.fromkeys(keep, pa.string())
         check_header(source, self._types)
         predicted = _fields(spec.label)
@@ -106,9 +108,10 @@ class Predictor:
     def _encode(self, piece: pa.RecordBatch, before: int) -> npt.NDArray[np.float32]:
         """Return X of some records, shape (B, F); so many are before them."""
         try:
-            for name in self._numbers:
+            for name, type_ in self._numbers.items():
                 index = piece.schema.get_field_index(name)
-                piece = piece.set_column(index, name, parse_numbers(name, piece.column(name)))
+                numbers = parse_numbers(name, piece.column(name), type_)
+                piece = piece.set_column(index, name, numbers)
             return self._encoder.encode_columns(piece)
         except ContractError as error:
             records = f"records {before + 1:,} to {before + len(piece):,}"

@@ -71,8 +71,8 @@ def convert_options(types: Types) -> pyarrow.csv.ConvertOptions:
     )
 
 
-def parse_numbers(column: str, text: pa.StringArray) -> pa.DoubleArray:
-    """Return numbers, null where missing, as `convert_options` would have read them.
+def parse_numbers(column: str, text: pa.StringArray, type_: pa.DataType) -> pa.Array:
+    """Return numbers of a type, null where missing, as `convert_options` would have read them.
 
     Raises:
         ContractError: a field is none.
@@ -80,10 +80,10 @@ def parse_numbers(column: str, text: pa.StringArray) -> pa.DoubleArray:
     missing = pc.is_in(text, value_set=pa.array(["", *MISSING_MARKERS]))
     present = pc.if_else(missing, None, pc.utf8_trim_whitespace(text))
     try:
-        return pc.cast(present, pa.float64())
+        return pc.cast(present, type_)
     except pa.ArrowInvalid as error:
         value = re.search(r"'(.*)'", str(error), re.DOTALL)
-        raise misfit(column, _WANTED[pa.float64()], value[1] if value else str(error)) from None
+        raise misfit(column, _WANTED[type_], value[1] if value else str(error)) from None
 
 
 def read_header(file: Path) -> tuple[str, ...]:

@@ -232,8 +232,10 @@ def _sweep(place: Path) -> None:
             continue
         with contextlib.suppress(OSError):
             handle = lock_partial(partial)
-            partial.rmdir()
-            os.close(handle)
+            try:
+                partial.rmdir()
+            finally:
+                os.close(handle)
 
 
 def _origin(name: str) -> str:

@@ -194,12 +194,16 @@ def _compile(
     steps = (progress.until - progress.since) * batches
     warmup = round(config.warmup * steps) if config.warmup < 1 else int(config.warmup)
     if core.compiled:
-        if warmup:
+        changed = {
+            "--warmup": warmup > 0,
+            "--learning-rate": config.learning_rate != FitConfig.learning_rate,
+        }
+        for option in (option for option, is_given in changed.items() if is_given):
             raise ConfigError(
-                "--warmup",
+                option,
                 expected="a model that is not compiled",
                 found=f"one that --model {config.model} has compiled",
-                hint="give its optimiser a schedule there",
+                hint="give its optimiser a rate, or a schedule, there",
             )
         if config.jit_compile != "auto":
             core.jit_compile = config.jit_compile == "on"

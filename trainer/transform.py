@@ -214,8 +214,13 @@ def _series(column: Any, kind: Kind, pd: Any) -> Any:
     if kind.type is ColumnType.TIMESTAMP:
         return pd.Series(np.asarray(pc.cast(pc.utf8_trim_whitespace(text), pa.timestamp("us"))))
     if kind.type is ColumnType.BOOLEAN:
-        flags = pc.equal(pc.utf8_lower(text), "true").to_pylist()
-        return pd.Series(flags, dtype="boolean" if kind.missing else "bool")
+        if text.null_count and not kind.missing:
+            raise pa.ArrowInvalid("a missing one")
+        flags = pc.index_in(pc.utf8_lower(text), value_set=pa.array(["false", "true"]))
+        if flags.null_count > text.null_count:
+            raise pa.ArrowInvalid("another word than true and false")
+        dtype = "boolean" if kind.missing else "bool"
+        return pd.Series(flags.cast(pa.bool_()).to_pylist(), dtype=dtype)
     return pd.Series(text.to_pylist(), dtype="str")
 
 

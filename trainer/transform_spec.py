@@ -53,11 +53,19 @@ def derive_transform(
     if weight_column is not None:
         if weight_column not in columns:
             raise no_such_column(f"--weight-column {weight_column}", columns)
+        if weight_column == label:
+            raise ConfigError(
+                f"--weight-column {label}", found="the label", hint="a weight cannot be the label"
+            )
         check_weights(dataset, columns[weight_column])
     transform = Transform(
         reference,
         digest_of(load_function(reference, "--transform")),
-        {name: Kind(column.type, column.missing > 0) for name, column in columns.items()},
+        {
+            name: Kind(column.type, column.missing > 0)
+            for name, column in columns.items()
+            if name != weight_column
+        },
     )
     function = UserFunction(transform)
     names: list[str] = []
