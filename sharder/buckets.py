@@ -121,6 +121,10 @@ class Buckets:
             found += [Part(bucket, *cuts[part : part + 2]) for part in range(n_parts)]
         return found
 
+    def left_bytes(self, gathered: int) -> int:
+        """Return the size of the files that are there when so many parts were gathered."""
+        return sum(self.sizes[bucket] for bucket in {p.bucket for p in self.parts()[gathered:]})
+
     def rewind(self, directory: Path, gathered: int) -> str:
         """Cut off what was written since a checkpoint; return what is missing of what it tells of.
 

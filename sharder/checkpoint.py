@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-import xxhash
 
 from sharder.align import Alignment
 from sharder.assign import SIDES
@@ -29,7 +28,7 @@ from shared.errors import TargetError
 from shared.layout import shard_dir, shard_name, shard_number
 from shared.manifest import Split, spell_path
 from shared.reading import read_plain
-from shared.snapshot import pack, unpack
+from shared.snapshot import seal, unseal
 
 FORMAT = 3
 
@@ -160,18 +159,15 @@ def _describe_source(source: Source) -> SourceState:
 
 def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
     """Write a checkpoint, whole or not at all, once what it tells of is on disk."""
-    data = pack(checkpoint)
+    data = seal(checkpoint)
     sync_file_system(file.parent)
-    write_whole(file, xxhash.xxh3_128_digest(data) + data)
+    write_whole(file, data)
 
 
 def load_checkpoint(file: Path) -> Checkpoint | None:
     """Read a checkpoint; None if there is none, or none that is whole and of this version."""
     try:
-        data = read_plain(file, at_most=_MAX_BYTES)
-        if xxhash.xxh3_128_digest(data[16:]) != data[:16]:
-            return None
-        checkpoint = unpack(data[16:], Checkpoint)
+        checkpoint = unseal(read_plain(file, at_most=_MAX_BYTES), Checkpoint)
     except (OSError, msgspec.DecodeError):
         return None
     return checkpoint if checkpoint.is_sound else None

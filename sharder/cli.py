@@ -196,12 +196,12 @@ def plan(*, label: str | None, as_json: bool, **options: Any) -> None:
         print_forecast(found)
 
 
-# A plan takes what a split takes, but needs no place to write to, and looks at records as they are.
+# A plan takes what a split of one drop takes, needs no place, and looks at records as they are.
 plan.params = [
     *(
         copy.copy(option)
         for option in split.params
-        if option.name not in ("dry_run", "restart", "clean")
+        if option.name not in ("dry_run", "restart", "clean", "append")
     ),
     *plan.params,
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from sharder.census import Census
 from sharder.encoding import UTF8
 from sharder.header import parse_header
 from sharder.kept import load_kept
+from sharder.pool import map_numbers
 from sharder.proof import UNTRUE, check_census, check_keys
 from sharder.rejected import read_rejected
 from sharder.scan import scan
@@ -23,8 +23,6 @@ from shared.errors import ContractError, SourceError
 from shared.layout import REJECTED_NAME, Side, shard_dir, shard_number, shard_path
 from shared.manifest import File, Manifest, load_next_manifest, measure
 from shared.reading import open_plain, read_plain
-
-_BATCH = 1000
 
 # What is raised where the bytes of a shard are no CSV in UTF-8 with a header.
 _NO_CSV = (SourceError, UnicodeDecodeError, csv.Error, IndexError)
@@ -105,11 +103,7 @@ def _extra(path: Path, expected: str) -> Damage:
 
 
 def _check_shards(check: _ShardCheck) -> Iterator[tuple[Damage | None, Census]]:
-    numbers = range(len(check.manifest.sides[check.side].bytes))
-    with ThreadPoolExecutor() as pool:
-        # In batches, so that a dataset of any size keeps only a few tasks waiting.
-        for start in range(0, len(numbers), _BATCH):
-            yield from pool.map(check, numbers[start : start + _BATCH])
+    yield from map_numbers(check, len(check.manifest.sides[check.side].bytes))
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def find_cuts(
     """
     started = time.monotonic()
     total = sum(source.origin.size or 0 for source in sources)
-    alignment, timeline = begin(), Timeline.begin(directory)
+    alignment, timeline = begin(), Timeline.begin(split.column or "", directory)
     with (
         closing(timeline.file),
         closing(cut_rounds(sources, config.block_bytes)) as rounds,

@@ -20,7 +20,7 @@ from sharder.leak import tell
 from sharder.ledger import Ledger
 from sharder.room import find_room
 from sharder.source import Source
-from sharder.split import check_disk, check_training, open_checked
+from sharder.split import check_disk, check_training, open_checked, shuffle_bytes
 from sharder.survey import Survey, survey
 from sharder.target import check_target
 from sharder.warn import find_warnings
@@ -196,6 +196,7 @@ def _expect(
         inodes = sum(shards.values()) if shards else good // config.rows_per_shard + len(SIDES)
         header_bytes = len(sources[0].header_line)
         disk_bytes = room.needed(round(good * record_bytes) + inodes * header_bytes, inodes)
+        disk_bytes += shuffle_bytes(config, found.total_bytes or 0, good)
         seconds = _START_SECONDS + seconds_per_byte * (found.total_bytes or found.read_bytes)
         if needs_first_pass(config.split):
             seconds *= 1 + _FIRST_PASS

@@ -19,7 +19,7 @@ from sharder.strata import Strata
 from shared.errors import ContractError
 from shared.manifest import Manifest
 from shared.reading import read_plain
-from shared.snapshot import pack, unpack
+from shared.snapshot import pack, seal, unseal
 
 FORMAT = 1
 
@@ -52,9 +52,7 @@ def keep(state: State) -> Kept:
 def save_kept(kept: Kept, manifest: Manifest, dataset: Path) -> None:
     """Write it beside the shards of a manifest."""
     kept.shards = _checksum_shards(manifest)
-    data = pack(kept)
-    path = dataset / manifest.state_name
-    path.write_bytes(xxhash.xxh3_128_digest(data) + data)
+    (dataset / manifest.state_name).write_bytes(seal(kept))
 
 
 def load_kept(dataset: Path, manifest: Manifest) -> Kept:
@@ -64,13 +62,11 @@ def load_kept(dataset: Path, manifest: Manifest) -> Kept:
         ContractError: it is not there, damaged, or of other shards.
     """
     path = dataset / manifest.state_name
-    found = "another file than was written"
+    found = "that of other shards"
     try:
-        data = read_plain(path, at_most=_MAX_BYTES)
-        if xxhash.xxh3_128_digest(data[16:]) == data[:16]:
-            kept = unpack(data[16:], Kept)
-            if kept.format == FORMAT and kept.shards == _checksum_shards(manifest):
-                return kept
+        kept = unseal(read_plain(path, at_most=_MAX_BYTES), Kept)
+        if kept.format == FORMAT and kept.shards == _checksum_shards(manifest):
+            return kept
     except OSError as error:
         found = error.strerror or str(error)
     except msgspec.DecodeError as error:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from sharder.pool import map_numbers
 from sharder.strata import MAX_CLASSES
 from shared.errors import ConfigError, ContractError, no_such_column
 from shared.layout import Side, shard_path
 from shared.manifest import Manifest
+from shared.reading import open_plain
 from shared.schema import ColumnType
 from shared.values import parse_column, read_text
-
-_BATCH = 1000
 
 _NUMBERS = {ColumnType.INTEGER, ColumnType.NUMBER}
 
@@ -151,20 +150,17 @@ def _read(dataset: Path, manifest: Manifest, column: str, side: Side) -> Iterato
     """Yield the fields of a column, a pyarrow.StringArray for each shard, in order."""
     if column not in manifest.header:
         raise no_such_column(column, manifest.header)
-    numbers = range(len(manifest.sides[side].bytes))
     read = partial(_read_shard, dataset, manifest, column, side)
-    with ThreadPoolExecutor() as pool:
-        # In batches, so that a dataset of any size keeps only a few tasks waiting.
-        for start in range(0, len(numbers), _BATCH):
-            yield from pool.map(read, numbers[start : start + _BATCH])
+    yield from map_numbers(read, len(manifest.sides[side].bytes))
 
 
 def _read_shard(dataset: Path, manifest: Manifest, column: str, side: Side, number: int) -> Any:
     path = shard_path(dataset, side, number)
     try:
-        (fields,) = read_text(
-            path.read_bytes(), manifest.header, columns=[column], skip_header=True
-        )
+        with open_plain(path) as file:
+            # An append may have begun to complete the last one: what it adds does not count yet.
+            data = file.read(manifest.sides[side].bytes[number])
+        (fields,) = read_text(data, manifest.header, columns=[column], skip_header=True)
     except (OSError, ValueError) as error:
         found = getattr(error, "strerror", None) or str(error)
         raise ContractError(path, found=found, hint="`sharder verify` says more") from None

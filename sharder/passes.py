@@ -93,7 +93,7 @@ def _read_all(
         ProgressCallback(total_bytes, standing.earlier_bytes, console) as shown,
     ):
         for pieces in islice(rounds, standing.rounds, None):
-            if shelf.is_full(standing.state.numbering):
+            if not shelf.wants_all_records and shelf.is_full(standing.state.numbering):
                 break
             # Not behind the last round: what is left takes but a moment.
             if standing.has_news:

@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import dask.threaded
 
 from sharder.reading import Graph
 from sharder.source import Source
+
+T = TypeVar("T")
+
+_BATCH = 1000
 
 
 class Pool(Protocol):
@@ -70,6 +74,14 @@ class Threads:
         for source in self.sources:
             source.origin.interrupt()
         self.executor.shutdown(cancel_futures=True)
+
+
+def map_numbers(function: Callable[[int], T], count: int) -> Iterator[T]:
+    """Yield what a function says of the numbers below `count`, in order, on all cores."""
+    with ThreadPoolExecutor() as executor:
+        # In batches, so that a dataset of any size keeps only a few tasks waiting.
+        for start in range(0, count, _BATCH):
+            yield from executor.map(function, range(start, min(start + _BATCH, count)))
 
 
 @contextmanager

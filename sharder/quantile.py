@@ -24,6 +24,7 @@ from shared.manifest import Split
 _CHUNK_BYTES = 8 << 20
 _SIGN = np.uint64(1 << 63)
 _DIGIT_BITS = 16
+_TRIED = 1000
 
 Keys = npt.NDArray[np.uint64]
 
@@ -33,23 +34,36 @@ class Timeline:
     """The times of all records so far, in a file.
 
     Attributes:
+        column: name of the column, for messages.
         file: of the times, as keys that sort as they do.
         kind: of the times: that of the first that could be read; None before that.
         count: number of times.
+        tried: fields that were looked at in vain, as long as there is no kind.
     """
 
+    column: str
     file: IO[bytes]
     kind: TimeKind | None = None
     count: int = 0
+    tried: int = 0
 
     @classmethod
-    def begin(cls, directory: Path) -> Timeline:
+    def begin(cls, column: str, directory: Path) -> Timeline:
         """Begin with no time, and a file on the file system of a directory."""
-        return cls(tempfile.TemporaryFile(dir=directory))
+        return cls(column, tempfile.TemporaryFile(dir=directory))
 
     def add(self, fields: Any) -> Timeline:
-        """Add the times of a block, a pyarrow.StringArray; what is none is left out."""
-        self.kind = self.kind or find_kind(fields)
+        """Add the times of a block, a pyarrow.StringArray; what is none is left out.
+
+        Raises:
+            ConfigError: the first fields that are not empty are no times.
+        """
+        if self.kind is None:
+            # To look at one that is none takes half a millisecond.
+            some = [field for field in fields.to_pylist() if field.strip()][: _TRIED - self.tried]
+            self.kind, self.tried = find_kind(some), self.tried + len(some)
+            if self.kind is None and self.tried == _TRIED:
+                raise self._no_times(f"none in the first {_TRIED:,} fields that are not empty")
         if self.kind is not None:
             values, readable = read_times(fields, self.kind)
             keys = _to_keys(values[readable])
@@ -67,23 +81,25 @@ class Timeline:
             ConfigError: there is no time.
         """
         if self.kind is None:
-            raise ConfigError(
-                f"--time-column {split.column}",
-                expected="timestamps, integers or numbers",
-                found="none in any record",
-            )
-        left, cuts = self.count, []
+            raise self._no_times("none in any record")
+        left = self.count
+        cuts: list[str | None] = []
         for share in (split.test_fraction, split.validate_fraction):
             if share:
                 # Rounded first: 0.07 * 100 is a bit more than 7.
                 size = math.ceil(round(share * self.count, 6))
                 cut = self._find(max(left - size, 0))
                 left = sum(int(np.count_nonzero(keys < cut)) for keys in self._chunks())
-            cuts.append(
-                spell_time(_to_time(cut, self.kind), self.kind) if left < self.count else None
-            )
+                cuts.append(spell_time(_to_time(cut, self.kind), self.kind))
+            else:
+                cuts.append(None)
         test_from, validate_from = cuts
         return replace(split, validate_from=validate_from, test_from=test_from)
+
+    def _no_times(self, found: str) -> ConfigError:
+        return ConfigError(
+            f"--time-column {self.column}", expected="timestamps, integers or numbers", found=found
+        )
 
     def _find(self, rank: int) -> np.uint64:
         """Return the key that so many are before in order, digit by digit from the first."""

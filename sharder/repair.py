@@ -204,6 +204,8 @@ def _write(
     )
     config = fit(config, sources)
     standing = begin_standing(sources, staged, config, manifest.split)
+    if not wanted.shards:
+        standing.buckets = None  # nothing to shuffle
     write_shards(sources, staged, shelf, config, standing, console)
 
 

@@ -38,6 +38,11 @@ class ShardTable:
         """Size of all shards that this run has written."""
         return sum(sum(sizes[first:]) for sizes, first in zip(self.sizes, self.first, strict=True))
 
+    @property
+    def count(self) -> int:
+        """Number of shards that this run has written."""
+        return sum(len(sizes) - first for sizes, first in zip(self.sizes, self.first, strict=True))
+
     def add(self, shards: Iterable[Shard]) -> None:
         """Add shards in the order of their numbers."""
         for shard in shards:

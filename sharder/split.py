@@ -69,8 +69,6 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     """
     started = time.monotonic()
     console = console or Console(stderr=True)
-    if config.append:
-        check_options(config)
     sources = open_checked(config, console)
     asked, config = config, fit(config, sources)
     if config.scheduler is not None:
@@ -80,7 +78,7 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
         if base is not None:
             check_sources(sources, base)
         standing = begin_run(sources, staged, config, console, base)
-        check_disk(sources, config, written_bytes=standing.shards.bytes)
+        check_disk(sources, config, standing)
         if needs_first_pass(standing.split):
             standing.split = find_cuts(sources, config.split, config, staged.dataset, console)
         shelf = Shelf(
@@ -99,9 +97,13 @@ def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
     """Open the sources, say what was found, and refuse what cannot be split.
 
     Raises:
-        ConfigError: there is no column to split by, or the cleaning fails.
+        ConfigError: there is no column to split by, the cleaning fails, or the dataset to append to
+            was made with other options.
+        ContractError: there is no dataset to append to.
         SourceError: the sources cannot be split.
     """
+    if config.append:
+        check_options(config)
     sources = open_sources(
         config.sources,
         encoding=config.known_encoding,
@@ -121,21 +123,39 @@ def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
     return sources
 
 
-def check_disk(sources: Sequence[Source], config: SplitConfig, *, written_bytes: int = 0) -> None:
+def check_disk(
+    sources: Sequence[Source], config: SplitConfig, standing: Standing | None = None
+) -> None:
     """Refuse what surely has no room; of a stream, only what it has packed is known.
+
+    Args:
+        sources: of the run.
+        config: of the run.
+        standing: what an earlier run has written takes no more room.
 
     Raises:
         TargetError: too few bytes or inodes are free, or there are too many shards.
     """
     data_bytes = sum(source.origin.size or 0 for source in sources)
     shards = estimate_shards(config, sources)
-    needed = data_bytes + shards * len(sources[0].header_line) - written_bytes
-    if config.shuffle:
-        # What was gathered of the buckets is removed behind each round.
-        round_bytes = ROUND_PARTS * Buckets.begin(data_bytes, config.block_bytes).part_bytes
-        needed += min(data_bytes, round_bytes) + shards * config.rows_per_shard * ENTRY_BYTES
-    check_room(config.out, bytes_=needed, files=shards)
+    needed = data_bytes + shards * len(sources[0].header_line)
+    needed += shuffle_bytes(config, data_bytes, shards * config.rows_per_shard)
+    if standing is not None:
+        needed -= standing.shards.bytes
+        shards = max(shards - standing.shards.count, 0)
+        if standing.buckets is not None:
+            needed -= standing.buckets.left_bytes(standing.gathered)
+    check_room(config.out, bytes_=max(needed, 0), files=shards)
     check_count(sources, config)
+
+
+def shuffle_bytes(config: SplitConfig, data_bytes: int, records: int) -> int:
+    """Return how many bytes a shuffle takes for a while, beside the shards."""
+    if not config.shuffle:
+        return 0
+    # What was gathered of the buckets is removed behind each round.
+    round_bytes = ROUND_PARTS * Buckets.begin(data_bytes, config.block_bytes).part_bytes
+    return min(data_bytes, round_bytes) + records * ENTRY_BYTES
 
 
 def check_count(sources: Sequence[Source], config: SplitConfig) -> None:

@@ -6,6 +6,7 @@ ISO 8601, with a zone or without.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -59,11 +60,14 @@ def read_times(fields: Any, kind: TimeKind) -> tuple[Values, npt.NDArray[np.bool
 
     fields = pc.utf8_trim_whitespace(fields)
     fields = pc.if_else(pc.equal(fields, ""), pa.scalar(None, pa.string()), fields)
-    found = _cast(fields, _arrow_type(kind))
-    if kind in (TimeKind.TIMESTAMP, TimeKind.INSTANT) and found.null_count > fields.null_count:
+    readable_fields = fields
+    if kind in (TimeKind.TIMESTAMP, TimeKind.INSTANT):
         # Nanoseconds, say: Arrow does not cut them off by itself.
-        shorter = pc.replace_substring_regex(fields, r"(\.\d{6})\d+", r"\1")
-        found = _cast(shorter, _arrow_type(kind))
+        readable_fields = pc.replace_substring_regex(fields, r"(\.\d{6})\d+", r"\1")
+    elif kind is TimeKind.INTEGER:
+        is_whole = pc.match_substring_regex(fields, r"^[-+]?(0[xX])?[0-9a-fA-F]+$")
+        readable_fields = pc.if_else(is_whole, fields, pa.scalar(None, pa.string()))
+    found = _cast(readable_fields, _arrow_type(kind))
     if kind is TimeKind.INTEGER and found.null_count > fields.null_count:
         floors = pc.floor(_cast(fields, pa.float64()))
         fits = pc.less(pc.abs(floors), 2.0**62)
@@ -104,11 +108,11 @@ def _cast(fields: Any, type_: Any) -> Any:
         return pa.concat_arrays([_cast(fields[:half], type_), _cast(fields[half:], type_)])
 
 
-def find_kind(fields: Any) -> TimeKind | None:
+def find_kind(fields: Iterable[str]) -> TimeKind | None:
     """Return what the first of some fields that is any time is; None if none is."""
     import pyarrow as pa
 
-    for field in fields.to_pylist():
+    for field in fields:
         for kind in TimeKind:
             if field and read_times(pa.array([field]), kind)[1].all():
                 # An integer is a number, too, and comes first; but a fraction is none.
@@ -131,7 +135,7 @@ def read_moment(text: str) -> tuple[TimeKind, Time] | None:
     import pyarrow as pa
 
     fields = pa.array([text], pa.string())
-    if (kind := find_kind(fields)) is None:
+    if (kind := find_kind([text])) is None:
         return None
     value: Time = read_times(fields, kind)[0][0].item()
     return kind, value

@@ -50,7 +50,7 @@ class Shelf:
         header_line: goes to the top of each shard.
         rows_per_shard: number of records of each.
         wanted: side, index into `SIDES`, and number of the shards to write; None for all.
-        wants_all_records: whether all records are to be read, even if all shards are written.
+        wants_all_records: whether all records are to be read, even if these shards are written.
     """
 
     dataset: Path
@@ -65,10 +65,8 @@ class Shelf:
 
     def is_full(self, numbering: Numbering) -> bool:
         """Tell whether all shards that are wanted are written, when a run has come so far."""
-        return (
-            self.wanted is not None
-            and not self.wants_all_records
-            and all(number < numbering.sides[side].shards for side, number in self.wanted)
+        return self.wanted is not None and all(
+            number < numbering.sides[side].shards for side, number in self.wanted
         )
 
 

@@ -13,8 +13,11 @@ from typing import Any, TypeVar, get_origin
 
 import msgspec
 import numpy as np
+import xxhash
 
 T = TypeVar("T")
+
+_CHECKSUM_BYTES = 16
 
 
 def pack(state: object) -> bytes:
@@ -22,7 +25,7 @@ def pack(state: object) -> bytes:
     return msgspec.msgpack.encode(state, enc_hook=_dump)
 
 
-def unpack(data: bytes, type_: type[T]) -> T:
+def unpack(data: bytes | memoryview, type_: type[T]) -> T:
     """Return the state that was packed.
 
     Raises:
@@ -35,6 +38,24 @@ def unpack(data: bytes, type_: type[T]) -> T:
     # What libraries say of bytes that are not theirs may be anything.
     except Exception as error:
         raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from error
+
+
+def seal(state: object) -> bytes:
+    """Return a state as bytes, behind their checksum."""
+    data = pack(state)
+    return xxhash.xxh3_128_digest(data) + data
+
+
+def unseal(data: bytes, type_: type[T]) -> T:
+    """Return the state that was sealed.
+
+    Raises:
+        msgspec.DecodeError: it is damaged, or not of this type.
+    """
+    body = memoryview(data)[_CHECKSUM_BYTES:]
+    if xxhash.xxh3_128_digest(body) != data[:_CHECKSUM_BYTES]:
+        raise msgspec.DecodeError("another file than was written")
+    return unpack(body, type_)
 
 
 def _dump(value: Any) -> object:

@@ -162,8 +162,9 @@ def test_what_an_appended_dataset_has_lost_is_repaired(home: Path) -> None:
 def test_a_drop_of_another_kind_is_refused(home: Path, options: object, message: str) -> None:
     before = tree(home / "data")
     assert isinstance(options, tuple)
-    told = failure("split", "b.csv", "--out", "data", "--append", *options, cwd=home)
-    assert message in told
+    append = ("split", "b.csv", "--out", "data", "--append", *options)
+    for told in (failure(*append, cwd=home), failure(*append, "--dry-run", cwd=home)):
+        assert message in told
     assert tree(home / "data") == before
     assert [path.name for path in (home / "data").iterdir() if path.name[0] == "."] == []
 

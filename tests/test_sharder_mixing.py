@@ -81,6 +81,11 @@ def test_info_prints_the_shares_of_a_label_and_how_mixed_the_shards_are(home: Pa
         assert [value or "(empty)", *counts] in [line.split() for line in told]
     manifest = load_manifest(home / "plain")
     assert manifest is not None
+    # What an append that was cut off has added to the last shard is not of the dataset.
+    last = list_shards(home / "plain", Side.TRAIN)[-1]
+    with last.open("ab") as shard:
+        shard.write(b"2025-01-01,1,1,maybe,x\n")
+    assert sharder("info", "plain", *options, cwd=home).stdout.splitlines() == told
     train = manifest.sides[Side.TRAIN]
     expected = (len(train.bytes) - 1) / (train.records - 1)
     assert told[-2].split() == ["same", "-", f"{expected:.4%}", "-"]

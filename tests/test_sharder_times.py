@@ -128,7 +128,7 @@ fractions = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([
 def test_the_times_that_part_the_sides_are_exact(
     times: list[int] | list[float], test: float, validate: float
 ) -> None:
-    timeline = Timeline(io.BytesIO())
+    timeline = Timeline("at", io.BytesIO())
     timeline.add(pa.array([*map(repr, times), "", "never"]))
     rule = Split(by="time", column="at", seed=0, validate_fraction=validate, test_fraction=test)
     found = timeline.find_cuts(rule)
@@ -150,6 +150,11 @@ def test_what_cannot_be_split_by_time_is_refused(tmp_path: Path) -> None:
     message = failure(*split, cwd=tmp_path)
     assert "--time-column at: expected timestamps, integers or numbers, found none" in message
     assert [path.name for path in tmp_path.iterdir()] == ["drop.csv"]
+    write(tmp_path, "id,at\n" + "1,monday\n2,\n" * 5000, "long.csv")
+    message = failure("split", "long.csv", *split[2:], "--block-bytes", 999, cwd=tmp_path)
+    assert (
+        "--time-column at: expected timestamps, integers or numbers, found none in the" in message
+    )
     message = failure(*split, "--validate-from", "2025-04-01", cwd=tmp_path)
     assert "record 1 (line 2, byte 6): at is 'monday', no timestamp without a zone" in message
     message = failure("split", "-", *split[2:], cwd=tmp_path, stdin=b"id,at\n1,5\n")

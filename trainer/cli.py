@@ -270,7 +270,7 @@ def main() -> None:
 def _end(message: str, status: int) -> NoReturn:
     """End the program where it was cut off.
 
-    Not with sys.exit: TensorFlow's threads may be within the interrupted step, and Arrow's read ahead
+    Not with sys.exit: TensorFlow's threads may be within a cut-off step, and Arrow's read ahead
     in a source; both crash now and then while the interpreter is taken down. All of ours is closed.
     """
     click.echo(message, err=True)
