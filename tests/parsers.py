@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import xxhash
+from support import write_dataset
 
 from sharder.align import align, begin
 from sharder.buckets import Buckets
@@ -38,8 +39,8 @@ from shared.manifest import Split, read_manifest
 from shared.profile import Profile
 from shared.snapshot import pack
 from shared.values import read_text
-from trainer.cache import CONTENTS_NAME, map_array, read_contents
-from trainer.checkpoint import Checkpoints
+from trainer.cache import CONTENTS_NAME, Contents, map_array, read_contents
+from trainer.checkpoint import FORMAT, Checkpoints
 from trainer.dataset import Dataset
 from trainer.derive import derive_features
 from trainer.edits import load_edits
@@ -58,8 +59,8 @@ def parse(target: str, data: bytes) -> None:
 
 def seeds(target: str) -> list[bytes]:
     """Return what a parser takes without complaint, to begin with."""
-    if target in _BINARY:
-        return _BINARY[target]()
+    if target in _MADE:
+        return _MADE[target]()
     return [path.read_bytes() for path in sorted((CORPUS / target).iterdir())]
 
 
@@ -189,15 +190,42 @@ def _profile() -> list[bytes]:
     return [pack(profile)]
 
 
+def _manifest() -> list[bytes]:
+    header = ["id", "x", "when", "kind", "flag", "empty", "clear"]
+    records = [
+        [f"{n}", f"{n % 7}.5", f"2025-04-{n % 28 + 1:02d}", "ab"[n % 2], "true", "", "01"[n % 2]]
+        for n in range(200)
+    ]
+    train, validate = records[:150], records[150:]
+    with tempfile.TemporaryDirectory() as directory:
+        dataset = Path(directory) / "log"
+        write_dataset(dataset, header, train, validate=validate, rows_per_shard=50)
+        return [(dataset / MANIFEST_NAME).read_bytes()]
+
+
+def _cache() -> list[bytes]:
+    contents = Contents(
+        dataset="data/log_quest",
+        side=Side.TRAIN,
+        records=179,
+        features=11,
+        arrays=("x.npy", "y.npy"),
+        xxh3_128=("a" * 32, "0" * 32),
+    )
+    return [msgspec.json.encode(contents)]
+
+
 def _trainer_checkpoint() -> list[bytes]:
     label = {"column": "y", "task": "binary", "reading": "text", "classes": ["a", "b"]}
-    row = {"metrics": {"loss": 0.5}, "learning_rate": 0.1, "ended_s": 1.0}
+    row = {"metrics": {"loss": 0.5}, "score": 0.5, "learning_rate": 0.1, "ended_s": 1.0}
     head = {
-        "format": 1,
+        "format": FORMAT,
         "origin": {
             "options": {"seed": 1},
             "dataset": "0",
             "spec": {"features": [], "label": label},
+            "backend": "tensorflow",
+            "versions": {},
         },
         "progress": {"until": 3, "batch": 2, "rows": [row]},
         "variables": [["float32", [2, 3], 24], ["int32", [], 4]],
@@ -226,7 +254,9 @@ PARSERS: dict[str, Callable[[bytes, Path], None]] = {
     "trainer-checkpoint": parse_trainer_checkpoint,
 }
 # Made anew, so that they have the form that this version writes.
-_BINARY: dict[str, Callable[[], list[bytes]]] = {
+_MADE: dict[str, Callable[[], list[bytes]]] = {
+    "manifest": _manifest,
+    "cache": _cache,
     "array": _array,
     "sharder-checkpoint": _sharder_checkpoint,
     "profile": _profile,

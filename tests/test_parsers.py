@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,14 @@ values = st.recursive(
     ),
     max_leaves=6,
 )
+
+
+@pytest.mark.parametrize("target", sorted(PARSERS))
+def test_what_the_fuzzers_begin_with_is_taken(target: str, tmp_path: Path) -> None:
+    for number, data in enumerate(seeds(target)):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        PARSERS[target](data, directory)
 
 
 @pytest.mark.parametrize("target", sorted(PARSERS))
