@@ -14,7 +14,7 @@ from typing import Any
 
 import xxhash
 
-from shared.errors import SourceError, UnreadableError
+from shared.errors import SourceError, UnreadableError, remedy
 
 # The part of an object that is fetched at a time when it is read from its start on.
 _REMOTE_BYTES = 8 << 20
@@ -235,7 +235,9 @@ def readable(name: str) -> Iterator[None]:
         raise SourceError(name, expected="a CSV file", found=f"no such file{why}") from None
     except OSError as error:
         found = error.strerror or str(error) or type(error).__name__
-        raise UnreadableError(name, expected="a readable file", found=found) from None
+        raise UnreadableError(
+            name, expected="a readable file", found=found, hint=remedy(error)
+        ) from None
     except ImportError as error:
         raise SourceError(name, expected="a package that reads it", found=str(error)) from None
     except Exception as error:

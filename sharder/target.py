@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sharder.growth import grow, shrink
 from shared.durable import refuse_link, sync_file_system, sync_names
-from shared.errors import ShardfitError, TargetError, UnreadableError, WorkerError
+from shared.errors import ShardfitError, TargetError, UnreadableError, WorkerError, remedy
 from shared.layout import (
     REJECTED_NAME,
     Side,
@@ -268,11 +268,9 @@ def errors_named(where: Path) -> Iterator[None]:
         yield
     except OSError as error:
         place = error.filename if isinstance(error.filename, str) else str(where)
-        hint = ""
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "free some room, then run the same command again"
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            hint = "allow more with `ulimit -n`, then run the same command again"
         raise TargetError(
-            place, expected="to write here", found=error.strerror or str(error), hint=hint
+            place,
+            expected="to write here",
+            found=error.strerror or str(error),
+            hint=remedy(error),
         ) from error

@@ -15,6 +15,7 @@ A bug is anything else, and keeps its traceback.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 
 from shared.printable import printable
@@ -84,6 +85,15 @@ def no_such_column(where: str, columns: Iterable[str]) -> ConfigError:
     return ConfigError(
         where, expected=f"one of the columns {', '.join(columns)}", found="no such column"
     )
+
+
+def remedy(failure: OSError) -> str:
+    """Return what to do about something that the operating system refuses; empty if unknown."""
+    if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some room, then run the same command again"
+    if failure.errno in (errno.EMFILE, errno.ENFILE):
+        return "allow more with `ulimit -n`, then run the same command again"
+    return ""
 
 
 class ModelError(ShardfitError):
