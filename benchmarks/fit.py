@@ -111,7 +111,7 @@ def measure_model(name: str, dataset: Path, rounds: int) -> list[float]:
 
 def make_model(spec: Any) -> Any:
     """Return the default model, which is an MLP of 3 x 256 where all columns are numbers."""
-    from trainer.model import build_model, compile_model
+    from trainer.training.model import build_model, compile_model
 
     model = build_model(spec)
     compile_model(model, spec, learning_rate=0.002, steps=100_000)

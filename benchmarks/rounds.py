@@ -60,7 +60,7 @@ def numeric_columns(dataset: Path) -> tuple[list[str], list[str], int]:
     """Return the names of the numeric columns, those of the others, and the number of records."""
     from shared.layout import Side
     from shared.schema import ColumnType
-    from trainer.dataset import open_dataset
+    from trainer.shards.dataset import open_dataset
 
     opened = open_dataset(dataset)
     numeric = (ColumnType.INTEGER, ColumnType.NUMBER)

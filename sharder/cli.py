@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import click
 
-from sharder.codec import AUTO
 from sharder.config import GIVEN, SplitConfig
+from sharder.records.codec import AUTO
 from shared.errors import ConfigError, ShardfitError
 from shared.options import Bytes, OutPath
 
@@ -186,8 +186,8 @@ def plan(*, label: str | None, as_json: bool, **options: Any) -> None:
     _prepare()
     import msgspec
 
-    from sharder.forecast import run
-    from sharder.forecast_report import print_forecast
+    from sharder.plan.forecast import run
+    from sharder.plan.report import print_forecast
 
     found = run(config, label)
     if as_json:
@@ -215,8 +215,8 @@ def verify(dataset: Path) -> None:
 
     All that is not as it was written is told, each with what to do.
     """
+    from sharder.dataset.verify import run
     from sharder.report import print_verified
-    from sharder.verify import run
 
     print_verified(dataset, run(dataset))
 
@@ -254,12 +254,12 @@ def info(dataset: Path, *, as_json: bool, label: str | None, mixing: tuple[str, 
     """
     import msgspec
 
+    from sharder.dataset.verify import require_manifest
     from sharder.info import print_info, print_mixing, print_shares
-    from sharder.verify import require_manifest
 
     manifest = require_manifest(dataset)
     if label is not None or mixing:
-        from sharder.mixing import find_mixing, find_shares
+        from sharder.dataset.mixing import find_mixing, find_shares
 
         if as_json:
             raise click.UsageError("--json is for the profile: leave --label and --mixing away")
@@ -279,9 +279,9 @@ def info(dataset: Path, *, as_json: bool, label: str | None, mixing: tuple[str, 
               help="Write the records as they are in the sources, to be mended.")  # fmt: skip
 def rejected(dataset: Path, *, raw: bool) -> None:
     """Print the records that were kept aside: where each is from, what is wrong, its bytes."""
-    from sharder.align import place
-    from sharder.rejected import read_rejected
-    from sharder.verify import require_manifest
+    from sharder.dataset.rejected import read_rejected
+    from sharder.dataset.verify import require_manifest
+    from sharder.records.align import place
 
     manifest = require_manifest(dataset)
     for bad in read_rejected(dataset) if manifest.rejected else ():
@@ -295,9 +295,9 @@ def rejected(dataset: Path, *, raw: bool) -> None:
 
 def _take_over(context: click.Context, options: dict[str, Any]) -> None:
     """Take the options that are not given from the dataset that is appended to."""
-    from sharder.base import appended_options
-    from sharder.rule import COLUMN_OPTIONS
-    from sharder.verify import require_manifest
+    from sharder.dataset.verify import require_manifest
+    from sharder.run.base import appended_options
+    from sharder.sides.rule import COLUMN_OPTIONS
 
     given = {
         name

@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sharder.codec import AUTO, codec_name
-from sharder.dialect import PLAIN, Dialect
-from sharder.encoding import Encoding
-from sharder.rule import DEFAULT_FRACTION, choose_rule
+from sharder.records.codec import AUTO, codec_name
+from sharder.records.dialect import PLAIN, Dialect
+from sharder.records.encoding import Encoding
+from sharder.sides.rule import DEFAULT_FRACTION, choose_rule
 from shared.errors import ConfigError
 from shared.layout import Side
 from shared.manifest import Split
@@ -46,11 +46,11 @@ class SplitConfig:
         shuffle: whether the records of each side come in a random order, not in that of the
             sources.
         clean: `MODULE:FUNCTION` of a function from a pandas.DataFrame to another, that all records
-            go through (`sharder.cleaning`).
+            go through (`sharder.records.cleaning`).
         seed: of the split and of the order: the same seed puts the same record number on the same
             side.
         block_bytes: size of the piece of the source that is one task; 0 for what suits the source
-            and `memory_bytes` (`sharder.budget`).
+            and `memory_bytes` (`sharder.run.budget`).
         memory_bytes: what the run may take at most; None for as much as the usual blocks take.
         scheduler: address of a Dask scheduler, or the path of its file; None for threads here.
         workers: threads; NumPy, Arrow and the kernel do the work, outside the interpreter's lock.

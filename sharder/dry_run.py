@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from sharder.budget import estimate_shards, fit, foresee
 from sharder.config import SplitConfig
-from sharder.graph import build
-from sharder.piece import cut_rounds
-from sharder.resume import begin_state
+from sharder.graph.build import build
+from sharder.graph.write import Shelf
+from sharder.run.budget import estimate_shards, fit, foresee
+from sharder.run.resume import begin_state
+from sharder.sources.piece import cut_rounds
 from sharder.split import check_count, open_checked
-from sharder.write import Shelf
 
 
 @dataclass(frozen=True, kw_only=True)

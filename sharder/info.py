@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sharder.mixing import Mixing
-from sharder.progress import say
+from sharder.dataset.mixing import Mixing
 from sharder.report import LABELS, count_records, ledger_line
+from sharder.run.progress import say
 from shared.layout import Side
 from shared.manifest import Manifest, Split
 from shared.printable import printable

@@ -13,21 +13,21 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from sharder.assign import SIDES
-from sharder.budget import fit
-from sharder.codec import codec_name
 from sharder.config import MAX_RECORD_BYTES, SplitConfig
-from sharder.damage import find_damage
-from sharder.dialect import Dialect
-from sharder.drop import open_drop
-from sharder.encoding import Encoding
-from sharder.growth import refuse_links
-from sharder.passes import write_shards
-from sharder.resume import begin_standing
-from sharder.source import Source, open_source
-from sharder.target import Staging, workshop
-from sharder.verify import require_manifest
-from sharder.write import Shelf
+from sharder.dataset.damage import find_damage
+from sharder.dataset.verify import require_manifest
+from sharder.disk.growth import refuse_links
+from sharder.disk.target import Staging, workshop
+from sharder.graph.assign import SIDES
+from sharder.graph.write import Shelf
+from sharder.records.codec import codec_name
+from sharder.records.dialect import Dialect
+from sharder.records.encoding import Encoding
+from sharder.run.budget import fit
+from sharder.run.passes import write_shards
+from sharder.run.resume import begin_standing
+from sharder.sources.drop import open_drop
+from sharder.sources.source import Source, open_source
 from shared.durable import sync_file_system, sync_names
 from shared.errors import ContractError, SourceError, TargetError
 from shared.layout import REJECTED_NAME, Side, shard_path, side_root

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sharder.dataset.verify import Verified
 from sharder.dry_run import Plan
-from sharder.progress import say
 from sharder.repair import Repaired
+from sharder.run.progress import say
 from sharder.split import SplitResult
-from sharder.verify import Verified
 from shared.layout import REJECTED_NAME, Side
 from shared.manifest import Drop, Manifest
 

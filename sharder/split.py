@@ -12,23 +12,23 @@ import msgspec
 from msgspec.structs import replace
 from rich.console import Console
 
-from sharder.assign import SIDES
-from sharder.base import Base, check_options, check_sources, open_base
-from sharder.buckets import ENTRY_BYTES, Buckets
-from sharder.budget import estimate_shards, fit
 from sharder.config import SplitConfig
-from sharder.first_pass import check_repeatable, find_cuts, needs_first_pass
-from sharder.kept import keep, save_kept
-from sharder.notes import print_doubts, print_found
-from sharder.passes import write_shards
-from sharder.resume import Standing, begin_run
-from sharder.room import check_room
-from sharder.rule import COLUMN_OPTIONS
-from sharder.shuffle import ROUND_PARTS
-from sharder.source import Source, open_sources
-from sharder.target import Staging, staging
-from sharder.trial import with_cleaner
-from sharder.write import Shelf, too_many_shards
+from sharder.dataset.kept import keep, save_kept
+from sharder.disk.room import check_room
+from sharder.disk.target import Staging, staging
+from sharder.graph.assign import SIDES
+from sharder.graph.buckets import ENTRY_BYTES, Buckets
+from sharder.graph.write import Shelf, too_many_shards
+from sharder.run.base import Base, check_options, check_sources, open_base
+from sharder.run.budget import estimate_shards, fit
+from sharder.run.first_pass import check_repeatable, find_cuts, needs_first_pass
+from sharder.run.notes import print_doubts, print_found
+from sharder.run.passes import write_shards
+from sharder.run.resume import Standing, begin_run
+from sharder.run.shuffle import ROUND_PARTS
+from sharder.run.trial import with_cleaner
+from sharder.sides.rule import COLUMN_OPTIONS
+from sharder.sources.source import Source, open_sources
 from shared.errors import SourceError, no_such_column
 from shared.layout import Side
 from shared.manifest import MAX_SHARDS, Dialect, Drop, Manifest, save_manifest, spell_path

@@ -11,11 +11,11 @@ import numpy as np
 from support import write_dataset
 
 from shared.layout import Side
-from trainer.dataset import open_dataset
-from trainer.derive import derive_features
-from trainer.encode import Float32
-from trainer.features import FeatureSpec
-from trainer.shard import Shard
+from trainer.derive.rules import derive_features
+from trainer.features.encode import Float32
+from trainer.features.spec import FeatureSpec
+from trainer.shards.dataset import open_dataset
+from trainer.shards.shard import Shard
 
 HEADER = ("n", "clear")
 ROOT = Path(__file__).resolve().parents[1]

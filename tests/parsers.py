@@ -19,19 +19,19 @@ import numpy as np
 import xxhash
 from support import write_dataset
 
-from sharder.align import align, begin
-from sharder.buckets import Buckets
-from sharder.checkpoint import Checkpoint, Job, SourceState, load_checkpoint
-from sharder.dialect import PLAIN, Dialect
-from sharder.encoding import UTF8
+from sharder.graph.buckets import Buckets
+from sharder.graph.ledger import Ledger
+from sharder.graph.number import Numbering
+from sharder.graph.profile import restore_profile
+from sharder.graph.shards import ShardTable
 from sharder.info import print_info
-from sharder.ledger import Ledger
-from sharder.number import Numbering
-from sharder.profile import restore_profile
-from sharder.scan import scan
-from sharder.shards import ShardTable
-from sharder.source import open_sources
-from sharder.strata import Strata
+from sharder.records.align import align, begin
+from sharder.records.dialect import PLAIN, Dialect
+from sharder.records.encoding import UTF8
+from sharder.records.scan import scan
+from sharder.run.checkpoint import Checkpoint, Job, SourceState, load_checkpoint
+from sharder.sides.strata import Strata
+from sharder.sources.source import open_sources
 from shared.block_profile import profile_block
 from shared.errors import ShardfitError
 from shared.layout import MANIFEST_NAME, Side
@@ -39,14 +39,14 @@ from shared.manifest import Split, read_manifest
 from shared.profile import Profile
 from shared.snapshot import pack
 from shared.values import read_text
-from trainer.cache import CONTENTS_NAME, Contents, map_array, read_contents
-from trainer.checkpoint import FORMAT, Checkpoints
-from trainer.dataset import Dataset
-from trainer.derive import derive_features
-from trainer.edits import load_edits
-from trainer.encode import Encoder
+from trainer.caching.cache import CONTENTS_NAME, Contents, map_array, read_contents
+from trainer.derive.edits import load_edits
+from trainer.derive.rules import derive_features
+from trainer.features.encode import Encoder
 from trainer.rundir import FEATURES_NAME, RUN_NAME, load_run
-from trainer.shard import Shard
+from trainer.shards.dataset import Dataset
+from trainer.shards.shard import Shard
+from trainer.training.checkpoint import FORMAT, Checkpoints
 
 CORPUS = Path(__file__).with_name("corpus")
 

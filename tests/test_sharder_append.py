@@ -190,11 +190,11 @@ def test_a_drop_with_other_columns_or_one_that_is_there_is_refused(home: Path) -
 KILLS = """
     import os, shutil, signal, sys, traceback
     from pathlib import Path
-    import sharder.profile, sharder.report, sharder.split, sharder.verify
+    import sharder.graph.profile, sharder.report, sharder.split, sharder.dataset.verify
     from sharder.cli import main
     from splitting import tree
-    from trainer.dataset import open_dataset
-    from trainer.shard import load_shard
+    from trainer.shards.dataset import open_dataset
+    from trainer.shards.shard import load_shard
 
     CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 

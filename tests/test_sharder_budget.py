@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from splitting import SAMPLE, failure, sharder, tree, write
 
-from sharder.piece import ROUND_PIECES
+from sharder.sources.piece import ROUND_PIECES
 
 OPTIONS = ("--workers", 2, "--rows-per-shard", 20_000)
 

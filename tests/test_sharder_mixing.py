@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from splitting import failure, sharder, write
 
-from sharder.mixing import find_mixing
+from sharder.dataset.mixing import find_mixing
 from shared.layout import Side, list_shards
 from shared.manifest import load_manifest
 

@@ -14,8 +14,8 @@ from splitting import sharder, tree
 from test_sharder_resume import CHECKPOINT, OPTIONS, cut_off, write_log
 from test_sharder_sides import read_side
 
-from sharder.buckets import shuffle_keys
 from sharder.config import SplitConfig
+from sharder.graph.buckets import shuffle_keys
 from sharder.split import run
 from shared.errors import TargetError
 from shared.layout import Side

@@ -16,7 +16,7 @@ from splitting import failure, sharder, tree, write
 from test_sharder_resume import OPTIONS, cut_off
 from test_sharder_sides import read_side
 
-from sharder.strata import deal
+from sharder.sides.strata import deal
 from shared.layout import Side
 from shared.manifest import load_manifest, save_manifest
 from shared.splitmix import mix

@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from splitting import SHARDER, failure, sharder, tree, write
 
-from sharder import progress
 from sharder.config import SplitConfig
+from sharder.run import progress
 from sharder.split import SplitResult, run
 from shared.errors import TargetError
 

@@ -17,7 +17,7 @@ from splitting import failure, sharder, tree, write
 from test_sharder_resume import OPTIONS, cut_off
 from test_sharder_sides import read_side
 
-from sharder.quantile import Timeline
+from sharder.sides.quantile import Timeline
 from shared.layout import Side
 from shared.manifest import Split, load_manifest, save_manifest
 

@@ -13,10 +13,10 @@ import pytest
 import xxhash
 from splitting import failure, sharder, tree, write
 
-from sharder import resume
 from sharder import split as splitting_module
-from sharder.checkpoint import Checkpoint, save_checkpoint
 from sharder.config import SplitConfig
+from sharder.run import resume
+from sharder.run.checkpoint import Checkpoint, save_checkpoint
 from shared.errors import TargetError
 from shared.snapshot import pack, unpack
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ConfigError
-from trainer.batches import BatchPlan, Part
+from trainer.shards.batches import BatchPlan, Part
 
 
 def plan_of(

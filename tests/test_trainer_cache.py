@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,12 @@ import pytest
 from feeding import ROOT, write_numbered
 from support import write_dataset
 
+import shared.values
+import trainer.features.encode
+import trainer.features.read
 from shared.layout import Side, list_shards
+from trainer.caching.store import clear_caches
 from trainer.sequence import Arrays, CSVSequence
-from trainer.store import clear_caches
-
-Batches = list[list[list[float]]]
 
 
 @pytest.fixture(autouse=True)
@@ -141,15 +144,20 @@ def test_other_weights_share_a_cache_and_other_features_do_not(tmp_path: Path) -
     assert cache in caches(dataset)
 
 
-@pytest.mark.parametrize("module", ["trainer.encode", "trainer.read", "shared.values"])
+@pytest.mark.parametrize("module", [trainer.features.encode, trainer.features.read, shared.values])
 def test_other_code_that_encodes_has_a_cache_of_its_own(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType
 ) -> None:
     cache = fill(dataset)
-    changed = tmp_path / "changed.py"
-    changed.write_text('MISSING_MARKERS = ("-",)')
+    file = Path(str(module.__file__))
+    package = shutil.copytree(file.parent, tmp_path / "package")
+    changed = package / file.name
+    changed.write_text(changed.read_text() + "\n# Another way.\n")
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules[module], "__file__", str(changed))
+        if file.parent.name == "features":
+            patch.setattr(trainer.features, "__path__", [str(package)])
+        else:
+            patch.setattr(module, "__file__", str(changed))
         assert not open_sequence(dataset).is_cached
     assert open_sequence(dataset).is_cached
     assert caches(dataset) == [cache]

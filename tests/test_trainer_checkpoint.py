@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from shared.errors import ContractError
-from trainer.checkpoint import Checkpoints
-from trainer.features import FeatureSpec
-from trainer.label import LabelSpec
-from trainer.origin import Origin
-from trainer.progress import Progress
+from trainer.features.label import LabelSpec
+from trainer.features.spec import FeatureSpec
+from trainer.training.checkpoint import Checkpoints
+from trainer.training.origin import Origin
+from trainer.training.progress import Progress
 
 ORIGIN = Origin(
     options={"seed": 1},

@@ -12,14 +12,14 @@ import pytest
 from support import csv_bytes, write_dataset
 
 import trainer.convert
-import trainer.saved_model
+import trainer.serving.saved_model
 from shared.errors import ConfigError, ContractError, ModelError, TargetError
 from trainer.config import ExportConfig, FitConfig, ModelFormat, PredictConfig
 from trainer.convert import run as run_export
-from trainer.encode import Encoder
+from trainer.features.encode import Encoder
+from trainer.features.read import read_records
 from trainer.fit import run as run_fit
 from trainer.predict import run as run_predict
-from trainer.read import read_records
 from trainer.rundir import load_run
 
 HEADER = ["職業", "a b", "at", "id", "price"]
@@ -94,8 +94,10 @@ def test_onnx_takes_the_matrix(home: Path) -> None:
 def test_what_differs_from_training_is_not_written(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve = trainer.saved_model.serve_saved_model
-    monkeypatch.setattr(trainer.saved_model, "serve_saved_model", lambda *given: serve(*given) + 1)
+    serve = trainer.serving.saved_model.serve_saved_model
+    monkeypatch.setattr(
+        trainer.serving.saved_model, "serve_saved_model", lambda *given: serve(*given) + 1
+    )
     with pytest.raises(ModelError, match=r"other: output: expected .* as in training"):
         export(home, "saved_model", out=home / "other")
     assert not [path for path in home.iterdir() if "other" in path.name]

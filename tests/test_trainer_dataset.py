@@ -11,7 +11,7 @@ from support import write_dataset, write_shards
 from shared.errors import ContractError
 from shared.layout import Side, shard_path
 from shared.manifest import load_manifest
-from trainer.dataset import open_dataset
+from trainer.shards.dataset import open_dataset
 
 HEADER = ["n", "y"]
 RECORDS = [[f"{i}.5", str(i % 2)] for i in range(25)]

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from support import csv_bytes
 
 from shared.errors import ContractError
-from trainer.encode import Batch, Encoder
-from trainer.features import (
+from trainer.features.encode import Batch, Encoder
+from trainer.features.label import LabelSpec
+from trainer.features.spec import (
     Feature,
     FeatureSpec,
     Hashed,
@@ -28,9 +29,8 @@ from trainer.features import (
     Timestamp,
     Vocabulary,
 )
-from trainer.label import LabelSpec
-from trainer.tokens import list_characters
-from trainer.weights import weigh_classes
+from trainer.features.tokens import list_characters
+from trainer.features.weights import weigh_classes
 
 LABEL = LabelSpec(column="y", task="binary", reading="number", classes=("0", "1"))
 
@@ -120,7 +120,7 @@ def test_quantiles_become_those_of_a_normal_distribution() -> None:
 
 
 def tokens_of(text: str) -> list[str]:
-    """Find the tokens as `trainer.tokens` describes them: words, and pairs of Japanese."""
+    """Find the tokens as `trainer.features.tokens` describes them: words, and pairs of Japanese."""
     found: list[str] = []
     for run in re.findall(r"[0-9A-Za-z가-힣É]+|[ぁ-ゖァ-ヺー-ヿ一-鿿々]+", text):
         is_word = run[0] < "\u3000" or run[0] >= "가"

@@ -17,15 +17,15 @@ from support import write_dataset
 
 from shared.errors import ModelError
 from shared.layout import Side
-from trainer.dataset import open_dataset
-from trainer.derive import derive_features
-from trainer.edits import ENCODINGS
-from trainer.encode import Encoder
-from trainer.export import export_model, exported_names, input_names
-from trainer.features import FeatureSpec, Standard
-from trainer.model import build_model
-from trainer.parity import check_parity, raw_inputs
-from trainer.read import read_records
+from trainer.derive.edits import ENCODINGS
+from trainer.derive.rules import derive_features
+from trainer.features.encode import Encoder
+from trainer.features.read import read_records
+from trainer.features.spec import FeatureSpec, Standard
+from trainer.serving.export import export_model, exported_names, input_names
+from trainer.serving.parity import check_parity, raw_inputs
+from trainer.shards.dataset import open_dataset
+from trainer.training.model import build_model
 
 HEADER = ["", "at/when", "職業", "cast", "big", "flag", "word", "note", "gold", "features", "price"]
 # What is not derived of itself: one of each encoding is to be compared.

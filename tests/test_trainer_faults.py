@@ -16,9 +16,9 @@ from resuming import assert_same, fit, make_home
 from shared.errors import ContractError, TargetError
 from trainer import evaluate, predict
 from trainer.config import EvaluateConfig, PredictConfig
-from trainer.encode import Batch
-from trainer.feed import Feed
-from trainer.shard import Shard
+from trainer.features.encode import Batch
+from trainer.feeding.feed import Feed
+from trainer.shards.shard import Shard
 
 OPTIONS = ("--cache", "off", "--epochs", 1)
 SHARD = "data/log_validate/splited/split_data_00002.csv"

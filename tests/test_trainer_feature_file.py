@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from support import write_dataset
 
 from shared.errors import ConfigError
-from trainer.dataset import Dataset, open_dataset
-from trainer.derive import derive_features
-from trainer.edits import ENCODINGS
-from trainer.encode import Encoder
-from trainer.feature_file import render_features
-from trainer.features import FeatureSpec, Hashed, Log, Quantile, Standard, Text, Vocabulary
-from trainer.shard import read_shard
+from trainer.derive.edits import ENCODINGS
+from trainer.derive.feature_file import render_features
+from trainer.derive.rules import derive_features
+from trainer.features.encode import Encoder
+from trainer.features.spec import FeatureSpec, Hashed, Log, Quantile, Standard, Text, Vocabulary
+from trainer.shards.dataset import Dataset, open_dataset
+from trainer.shards.shard import read_shard
 
 HEADER = ["id", "a.b", "gold", "class", "note", "at", "mode", "clear"]
 WORDS = ["won", "lost", "the", "match", "again", "騎士の剣", "why", "not"]

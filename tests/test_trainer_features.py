@@ -16,16 +16,16 @@ from shared.errors import ConfigError
 from shared.layout import Side
 from shared.profile import Profile
 from shared.values import read_text
-from trainer.dataset import Dataset, open_dataset
-from trainer.derive import derive_features, describe_left_out
-from trainer.features import (
+from trainer.derive.rules import derive_features, describe_left_out
+from trainer.features.spec import (
     FeatureSpec,
     Hashed,
     Standard,
     Timestamp,
     Vocabulary,
 )
-from trainer.shard import Shard
+from trainer.shards.dataset import Dataset, open_dataset
+from trainer.shards.shard import Shard
 
 RECORDS = 200
 

@@ -17,9 +17,9 @@ import pytest
 from feeding import ROOT, alive, holds_within, numbers, open_numbered, write_numbered
 
 from shared.errors import ConfigError, ContractError, WorkerError
-from trainer.features import FeatureSpec
-from trainer.feed import Feed
-from trainer.shard import Shard
+from trainer.features.spec import FeatureSpec
+from trainer.feeding.feed import Feed
+from trainer.shards.shard import Shard
 
 
 class Owner:
@@ -279,7 +279,7 @@ READER = """
     import sys, time
     from pathlib import Path
     from feeding import open_numbered
-    from trainer.feed import Feed
+    from trainer.feeding.feed import Feed
 
     spec, shards = open_numbered(Path(sys.argv[1]))
     feed = Feed(spec, workers=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer.label import LabelSpec
+from trainer.features.label import LabelSpec
 from trainer.metrics import Array, Metrics, make_metrics
 
 BINARY = LabelSpec(column="y", task="binary", reading="text", classes=("a", "b"))

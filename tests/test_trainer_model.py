@@ -9,10 +9,10 @@ import keras
 import pytest
 
 from shared.errors import ConfigError, ModelError, ShardfitError
-from trainer.features import Feature, FeatureSpec, Hashed, Standard, Text, Vocabulary
-from trainer.label import LabelSpec
-from trainer.model import build_model, compile_model, load_model_function
-from trainer.parameters import embedding_size
+from trainer.features.label import LabelSpec
+from trainer.features.parameters import embedding_size
+from trainer.features.spec import Feature, FeatureSpec, Hashed, Standard, Text, Vocabulary
+from trainer.training.model import build_model, compile_model, load_model_function
 
 NUMBERS = (
     Standard(column="a", mean=0.0, std=1.0, fill=0.0, indicator=True),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from feeding import write_numbered
 
-from trainer.pace import PaceLine, WaitMeter, advise
 from trainer.sequence import CSVSequence
+from trainer.training.pace import PaceLine, WaitMeter, advise
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from feeding import holds_within
 from support import csv_bytes, write_dataset
 from training import TRAINER
 
-import trainer.predictor
+import trainer.predicting.predictor
 from shared.errors import ConfigError, ShardfitError, SourceError, TargetError
 from trainer.config import FitConfig, PredictConfig
 from trainer.fit import run as run_fit
 from trainer.interrupt import Interrupted
-from trainer.parts import Parts
 from trainer.predict import run as run_predict
+from trainer.predicting.parts import Parts
 
 HEADER = ["player", "power", "class", "comment", "clear"]
 KEEP = ("player", "comment", "power")
@@ -56,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a table of two pieces."""
-    monkeypatch.setattr(trainer.predictor, "_TABLE_ROWS", 2000)
+    monkeypatch.setattr(trainer.predicting.predictor, "_TABLE_ROWS", 2000)
 
 
 def predict(home: Path, out: str, source: str = "new.csv", **options: object) -> list[str]:

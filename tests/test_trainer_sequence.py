@@ -20,7 +20,7 @@ from feeding import ROOT, alive, holds_within, numbers, write_numbered
 
 from shared.errors import ConfigError, ContractError
 from shared.layout import Side, list_shards
-from trainer.feed import Feed
+from trainer.feeding.feed import Feed
 from trainer.sequence import Arrays, CSVSequence
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import trainer.stream
+import trainer.predicting.stream
 from shared.errors import SourceError
-from trainer.stream import stream_records
+from trainer.predicting.stream import stream_records
 
 TEXT = {"a": pa.string(), "b": pa.string()}
 
@@ -43,7 +43,7 @@ def test_records_are_those_of_python(
     text = "a,b\n" + "".join(f"{a},{b}{end}" for a, b, end in records)
     path = tmp_path / "source.csv"
     path.write_bytes(text.encode())
-    monkeypatch.setattr(trainer.stream, "BLOCK_BYTES", (block, 1 << 20))
+    monkeypatch.setattr(trainer.predicting.stream, "BLOCK_BYTES", (block, 1 << 20))
 
     expected = [tuple(row) for row in csv.reader(io.StringIO(text, newline="")) if row]
     assert read(path) == expected[1:]

@@ -19,13 +19,13 @@ from training import trainer
 from shared.errors import ConfigError, ContractError, ShardfitError
 from shared.layout import Side
 from shared.schema import ColumnType
-from trainer.dataset import open_dataset
-from trainer.derive import derive_features
-from trainer.features import FeatureSpec, Kind, Transform
-from trainer.read import column_types
+from trainer.derive.rules import derive_features
+from trainer.features.read import column_types
+from trainer.features.spec import FeatureSpec, Kind, Transform
+from trainer.features.transform import make_encoder, make_frame
 from trainer.sequence import CSVSequence
-from trainer.shard import read_shard
-from trainer.transform import make_encoder, make_frame
+from trainer.shards.dataset import open_dataset
+from trainer.shards.shard import read_shard
 
 HEADER = ["power", "class", "at", "flag", "level", "clear"]
 PREPARE = """

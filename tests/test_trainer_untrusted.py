@@ -19,9 +19,9 @@ from splitting import tree
 from training import TRAINER
 
 from shared.errors import ModelError
-from trainer.restore import load_core
 from trainer.rundir import load_run
 from trainer.sequence import CSVSequence
+from trainer.serving.restore import load_core
 
 FEW = ("--model", "own:plain", "--epochs", 1, "--batch-size", 300)
 PLAIN = """

@@ -9,9 +9,9 @@ from feeding import numbers, open_numbered, write_numbered
 from support import write_dataset
 
 from shared.layout import Side
-from trainer.dataset import open_dataset
-from trainer.derive import derive_features
-from trainer.feed import Feed
+from trainer.derive.rules import derive_features
+from trainer.feeding.feed import Feed
+from trainer.shards.dataset import open_dataset
 
 
 def test_a_worker_imports_neither_keras_nor_tensorflow_nor_pandas(
@@ -41,7 +41,7 @@ def test_a_worker_imports_neither_keras_nor_tensorflow_nor_pandas(
         for line in capfd.readouterr().err.splitlines()
         if line.startswith("import time:")
     }
-    assert {"trainer.worker", "numpy", "pyarrow.lib"} <= imported
+    assert {"trainer.feeding.worker", "numpy", "pyarrow.lib"} <= imported
     # Of pandas only Arrow's attempt is there, which came to nothing.
     packages = {name.partition(".")[0] for name in imported - {"pandas"}}
     assert packages.isdisjoint({"keras", "tensorflow", "pandas", "dask"})

@@ -213,7 +213,7 @@ _PLACE = click.argument("place", type=_PATH, metavar="DATASET|DIR")
 @_PLACE
 def list_(place: Path) -> None:
     """Print the caches of DATASET, or those in the DIR that --cache was given."""
-    from trainer.store import find_caches
+    from trainer.caching.store import find_caches
     from trainer.summary import print_caches
 
     print_caches(find_caches(place))
@@ -226,7 +226,7 @@ def clear(place: Path) -> None:
 
     Runs that use one keep it until they end.
     """
-    from trainer.store import clear_caches
+    from trainer.caching.store import clear_caches
 
     removed = clear_caches(place)
     size = sum(entry.bytes for entry in removed)

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 
 from shared.errors import ConfigError
 from shared.layout import Side
-from trainer.label import ClassWeight, Task
-from trainer.parameters import Missing
+from trainer.features.label import ClassWeight, Task
+from trainer.features.parameters import Missing
 
 Format = Literal["csv", "parquet"]
 Jit = Literal["auto", "on", "off"]
@@ -57,7 +57,7 @@ class FitConfig:
         weight_column: name of the column that says how much each record counts.
         monitor: name of the metric that tells the best epoch, on the validation side.
         patience: epochs without a better result until training stops.
-        missing: what stands for a missing number (see `trainer.derive.derive_features`).
+        missing: what stands for a missing number (see `trainer.derive.rules.derive_features`).
         mixed_precision: whether to multiply matrices in bfloat16.
         jit_compile: whether XLA compiles the steps: "auto", "on" or "off".
         checkpoint_every: batches between two checkpoints; every epoch ends with one, too.

@@ -7,10 +7,10 @@ import numpy as np
 
 from shared.errors import ContractError
 from trainer.config import EvaluateConfig
-from trainer.dataset import open_dataset
 from trainer.metrics import make_metrics
 from trainer.quiet import import_keras
 from trainer.rundir import check_transform, load_run
+from trainer.shards.dataset import open_dataset
 
 
 def run(config: EvaluateConfig) -> dict[str, float]:
@@ -24,8 +24,8 @@ def run(config: EvaluateConfig) -> dict[str, float]:
     spec = finished.spec
     dataset = open_dataset(config.dataset)
     import_keras()
-    from trainer.restore import load_core
     from trainer.sequence import CSVSequence
+    from trainer.serving.restore import load_core
 
     batches = CSVSequence(
         dataset,

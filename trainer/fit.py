@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shared.lock import hold
-from trainer.checkpoint import KEPT_AT_END, Checkpoints
 from trainer.config import FitConfig
-from trainer.dataset import open_dataset, say_on_stderr
-from trainer.derive import derive_features, describe_left_out
+from trainer.derive.rules import derive_features, describe_left_out
 from trainer.interrupt import Interrupts
-from trainer.origin import origin_of
 from trainer.quiet import import_keras
 from trainer.rundir import CHECKPOINTS_NAME, Run, check_target, save_run
-from trainer.start import check_finished, find_start
+from trainer.shards.dataset import open_dataset, say_on_stderr
+from trainer.training.checkpoint import KEPT_AT_END, Checkpoints
+from trainer.training.origin import origin_of
+from trainer.training.start import check_finished, find_start
 
 
 def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run:
@@ -55,8 +55,8 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
         start = find_start(config, origin_of(config, dataset, spec), say)
         # Not before now: a name that was mistyped is told at once, not after seconds of imports.
         import_keras()
-        from trainer.backend import prepared_backend
-        from trainer.training import train
+        from trainer.training.backend import prepared_backend
+        from trainer.training.train import train
 
         with prepared_backend(config, say):
             done = train(spec, dataset, config, start, interrupts, say)

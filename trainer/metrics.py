@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trainer.label import LabelSpec
+from trainer.features.label import LabelSpec
 
 Array = npt.NDArray[Any]
 
@@ -28,7 +28,7 @@ class Metrics(Protocol):
     """Metrics that batches are added to."""
 
     def add(self, y: Array, output: Array, weights: Array | None = None) -> None:
-        """Add a batch: labels and weights as in `trainer.encode.Batch`, and the core's output."""
+        """Add a batch: labels and weights as in an encoded `Batch`, and the core's output."""
 
     def result(self) -> dict[str, float]:
         """Return the metrics of all that was added; at least one record counts."""

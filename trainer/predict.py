@@ -1,7 +1,7 @@
 """What a finished run says of a raw CSV: one row out for each record in, in their order.
 
-A run that was cut off goes on behind the last table that is whole (`trainer.parts`), and ends with
-the same bytes. Standard output is written as it comes.
+A run that was cut off goes on behind the last table that is whole (`trainer.predicting.parts`), and
+ends with the same bytes. Standard output is written as it comes.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from shared.durable import refuse_link
 from shared.errors import SourceError, TargetError, UnreadableError
 from shared.lock import hold
 from trainer.config import PredictConfig
-from trainer.dataset import say_on_stderr
 from trainer.interrupt import Interrupted, Interrupts
-from trainer.outlet import guess_format, write_tables
-from trainer.parts import Job, Parts
-from trainer.predictor import Predictor
+from trainer.predicting.outlet import guess_format, write_tables
+from trainer.predicting.parts import Job, Parts
+from trainer.predicting.predictor import Predictor
 from trainer.quiet import import_keras
 from trainer.rundir import MODEL_NAME, RUN_NAME, check_transform, load_run
+from trainer.shards.dataset import say_on_stderr
 from trainer.target import check_free
 from trainer.versions import find_versions
 
@@ -49,7 +49,7 @@ def run(config: PredictConfig, *, say: Callable[[str], None] = say_on_stderr) ->
             check_free(config.out, overwrite=config.overwrite)
         # Not before now: a mistake is told at once, not after seconds of imports.
         import_keras()
-        from trainer.restore import load_core
+        from trainer.serving.restore import load_core
 
         predictor.model = load_core(config.run, finished, config.model)
         if config.out is None:

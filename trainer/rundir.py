@@ -24,7 +24,7 @@ from shared.durable import refuse_link, write_whole
 from shared.errors import ConfigError, ContractError, TargetError
 from shared.lock import LOCK_NAME
 from shared.reading import decode_json, read_plain
-from trainer.features import FeatureSpec
+from trainer.features.spec import FeatureSpec
 
 FORMAT = 1
 

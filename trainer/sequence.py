@@ -15,16 +15,16 @@ import numpy as np
 
 from shared.errors import ConfigError, ContractError, ShardfitError
 from shared.layout import Side
-from trainer.batch_reader import BatchReader
-from trainer.dataset import Dataset, open_dataset, say_on_stderr
-from trainer.derive import derive_features
-from trainer.encode import Float32
-from trainer.features import FeatureSpec
-from trainer.feed import Feed
-from trainer.label import ClassWeight, Task
-from trainer.parameters import Missing
-from trainer.teardown import let_go_of_iterators
-from trainer.weights import weigh_classes
+from trainer.derive.rules import derive_features
+from trainer.features.encode import Float32
+from trainer.features.label import ClassWeight, Task
+from trainer.features.parameters import Missing
+from trainer.features.spec import FeatureSpec
+from trainer.features.weights import weigh_classes
+from trainer.feeding.batch_reader import BatchReader
+from trainer.feeding.feed import Feed
+from trainer.feeding.teardown import let_go_of_iterators
+from trainer.shards.dataset import Dataset, open_dataset, say_on_stderr
 
 # Exit functions run before the interpreter is torn down.
 atexit.register(let_go_of_iterators)
@@ -42,7 +42,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
     those of a column, of the classes (on the training side), or the product of both.
 
     The first epoch reads the shards, in worker processes, and writes what they become to a cache
-    (see `trainer.cache`). Later epochs, and later programs, read that.
+    (see `trainer.caching.cache`). Later epochs, and later programs, read that.
 
     With `shuffle` the order is drawn anew for each epoch, from the seed and the number of the epoch
     alone: the same from the shards and from the cache. Keras shuffles the indices once more, unless
@@ -114,9 +114,9 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             task: kind of task; "auto" decides by the label's values.
             missing: "indicator", or "zero" as the classic `fillna(0)`; see `derive_features`.
             class_weight: "balanced", or a weight for each class.
-            features: a file that says how columns become features; see `trainer.edits`.
+            features: a file that says how columns become features; see `trainer.derive.edits`.
             weight_column: name of the column that says how much each record counts.
-            transform: `MODULE:FUNCTION` of your own instead; see `trainer.transform`.
+            transform: `MODULE:FUNCTION` of your own instead; see `trainer.features.transform`.
             feed: that of another sequence of the same spec, instead of processes of its own.
             say: takes a line of prose.
 

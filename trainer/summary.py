@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.printable import printable
+from trainer.caching.store import Entry
 from trainer.rundir import MODEL_NAME, TENSORBOARD_NAME, Run
-from trainer.store import Entry
 
 # In the label's units only once they are multiplied by its standard deviation.
 _STANDARDISED = ("mae", "rmse")

@@ -1,0 +1,1 @@
+"""One pass as a Dask graph: its steps, its chains, and what runs it."""

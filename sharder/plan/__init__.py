@@ -1,0 +1,1 @@
+"""`sharder plan`: what would happen, told from a few megabytes."""

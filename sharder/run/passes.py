@@ -1,0 +1,126 @@
+"""The passes of a run: the sources once, graph after graph, and the buckets once if it shuffles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+from rich.console import Console
+
+from sharder.config import SplitConfig
+from sharder.disk.target import Staging
+from sharder.graph.assign import Block
+from sharder.graph.buckets import scatter
+from sharder.graph.build import State, build
+from sharder.graph.inspect import Records
+from sharder.graph.pool import Pool, threads
+from sharder.graph.write import Shelf, write_left_over
+from sharder.run.progress import ProgressCallback
+from sharder.run.resume import Standing
+from sharder.run.shuffle import gather_all
+from sharder.sources.piece import cut_rounds
+from sharder.sources.source import Source
+from shared.errors import ConfigError
+
+
+def write_shards(
+    sources: Sequence[Source],
+    staged: Staging,
+    shelf: Shelf,
+    config: SplitConfig,
+    standing: Standing,
+    console: Console,
+) -> None:
+    """Write all records of the sources to shards, from where a run stands on.
+
+    Args:
+        sources: with the same header.
+        staged: where the run keeps what it needs on the way.
+        shelf: where the shards go; the pass ends early when all that it wants are there.
+        config: of the run.
+        standing: where it stands; follows.
+        console: where to show progress.
+
+    Raises:
+        SourceError: the sources cannot be split.
+        TargetError: the shards cannot be written.
+    """
+    with _open_pool(config, sources, shelf) as pool:
+        config = replace(config, workers=pool.workers)
+        _read_all(sources, staged, shelf, config, standing, pool, console)
+        standing.state.ledger.close()
+        if standing.buckets is not None:
+            gather_all(standing, staged, shelf, config, pool, console)
+    standing.shards.add(write_left_over(standing.state.numbering, shelf))
+
+
+def _open_pool(
+    config: SplitConfig, sources: Sequence[Source], shelf: Shelf
+) -> AbstractContextManager[Pool]:
+    if config.scheduler is None:
+        return threads(config.workers, sources)
+    # Not at the top: few runs need it.
+    try:
+        from sharder.graph.cluster import connect
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "--scheduler",
+            expected="the package distributed",
+            found="none",
+            hint="pip install distributed",
+        ) from None
+    return connect(config.scheduler, sources, shelf.dataset)
+
+
+def _read_all(
+    sources: Sequence[Source],
+    staged: Staging,
+    shelf: Shelf,
+    config: SplitConfig,
+    standing: Standing,
+    pool: Pool,
+    console: Console,
+) -> None:
+    """Write all records to shards, or to the buckets of a shuffle."""
+    header = sources[0].header
+    total_bytes = _sum(source.origin.size for source in sources)
+    with (
+        closing(cut_rounds(sources, config.block_bytes)) as rounds,
+        ProgressCallback(total_bytes, standing.earlier_bytes, console) as shown,
+    ):
+        for pieces in islice(rounds, standing.rounds, None):
+            if not shelf.wants_all_records and shelf.is_full(standing.state.numbering):
+                break
+            # Not behind the last round: what is left takes but a moment.
+            if standing.has_news:
+                standing.save(staged)
+            graph, wanted = build(
+                *(pieces, standing.state, header, shelf, config, standing.split),
+                scatter_to=_scatter_to(standing, staged),
+            )
+            written, *chains = pool.get(graph, wanted, shown.advance)
+            standing.state = State(*chains)
+            if standing.buckets is not None:
+                standing.buckets.add(written)
+            else:
+                standing.shards.add(chain.from_iterable(written))
+            standing.rounds += 1
+            standing.read_bytes = shown.done_bytes
+            standing.has_news = True
+
+
+def _scatter_to(standing: Standing, staged: Staging) -> Callable[[Records, Block], Any] | None:
+    if standing.buckets is None:
+        return None
+    bits, seed = standing.buckets.bits, standing.split.seed
+    return partial(scatter, directory=staged.buckets, bits=bits, seed=seed)
+
+
+def _sum(sizes: Iterable[int | None]) -> int | None:
+    """Return the sum of sizes; None where one of them is not known."""
+    known = list(sizes)
+    return None if None in known else sum(size or 0 for size in known)

@@ -1,0 +1,1 @@
+"""The rules that put each record on its side: by number, group, class or time."""

@@ -1,0 +1,1 @@
+"""The binary cache of encoded records: written while a run reads, read from then on."""

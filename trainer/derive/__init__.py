@@ -1,0 +1,1 @@
+"""Which columns become features, and how: by the profile, by a person, by a function."""

@@ -1,0 +1,1 @@
+"""From the fields of a record to numbers: what is computed, with NumPy and Arrow alone."""

@@ -1,0 +1,209 @@
+"""From the bytes of a shard to the arrays of a batch, with NumPy and Arrow alone.
+
+This runs in the worker processes, which import neither Keras nor TensorFlow.
+Shapes: B records, F features, C classes, N numbers (see `trainer.features.spec`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import farmhash
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainer.features.read import column_types, misfit, read_records
+from trainer.features.scaling import knots, signed_log
+from trainer.features.spec import Categorical, FeatureSpec, Hashed, Quantile, Text, Vocabulary
+from trainer.features.timestamps import encode_timestamps
+from trainer.features.tokens import hash_tokens, number_characters
+from trainer.features.weights import encode_weights
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+Int = npt.NDArray[np.integer[Any]]
+Bool = npt.NDArray[np.bool_]
+
+
+class Batch(NamedTuple):
+    """The arrays of one shard.
+
+    Attributes:
+        x: features, shape (B, F).
+        y: labels, shape (B,): 1 for the positive class, or a standardised number; of several
+            classes one-hot, shape (B, C).
+        weights: of the records, shape (B,), if the spec has a column of them.
+    """
+
+    x: Float32
+    y: Float32
+    weights: Float32 | None = None
+
+    @property
+    def arrays(self) -> list[Float32]:
+        """Those that are there."""
+        return [self.x, self.y] if self.weights is None else [self.x, self.y, self.weights]
+
+    def each(self, change: Callable[[Float32], Float32]) -> Batch:
+        """Return the batch of what its arrays are changed to."""
+        return Batch(*map(change, self.arrays))
+
+
+class Encoder:
+    """Turns records into arrays, as a spec says.
+
+    Its methods raise `ContractError` as `trainer.features.read.read_records` does.
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        """Prepare what does not change from shard to shard."""
+        self.spec = spec
+        self.types = column_types(spec, label=True)
+        numbers = spec.numeric
+        # Shape (N, 1), to be broadcast over records.
+        self._fill = np.array([f.fill for f in numbers], np.float64)[:, np.newaxis]
+        scaled = [f for f in numbers if not isinstance(f, Quantile)]
+        self._mean = np.array([f.mean for f in scaled], np.float64)[:, np.newaxis]
+        self._std = np.array([f.std for f in scaled], np.float64)[:, np.newaxis]
+        self._unit = np.array([f.unit for f in spec.log], np.float64)[:, np.newaxis]
+        self._knots = [knots(f.quantiles) for f in spec.quantile]
+        self._indicated = [i for i, f in enumerate(numbers) if f.indicator]
+        # Nothing is equal to the null at 1, the place of the unknown.
+        self._vocabularies = {
+            f.column: pa.array(["", None, *f.values], pa.string())
+            for f in spec.categorical
+            if isinstance(f, Vocabulary)
+        }
+        classes = spec.label.classes
+        numeric = spec.label.reading == "number"
+        self._number_classes = np.array(classes if numeric else (), np.float64)
+        self._text_classes = pa.array(classes, pa.string())
+
+    def encode_csv(self, data: bytes) -> Batch:
+        """Encode the records of one shard; the first record of `data` is the header."""
+        table = read_records(data, self.types)
+        y = self.encode_label(table.column(self.spec.label.column))
+        name = self.spec.weight
+        weights = None if name is None else encode_weights(table.column(name), name)
+        return Batch(self.encode_columns(table), y, weights)
+
+    def encode_columns(self, table: pa.Table | pa.RecordBatch) -> Float32:
+        """Encode the features of records, read as `column_types` says; shape (B, F)."""
+        spec = self.spec
+        x = np.empty((table.num_rows, spec.width), np.float32)
+        numbers, missing = self._encode_numbers(table)
+        x[:, : len(numbers)] = numbers.T
+        indicators: list[Bool] = [missing[i] for i in self._indicated]
+        times: list[Float64] = []
+        for stamp in spec.temporal:
+            unknown, parts = encode_timestamps(stamp, _text(table, stamp.column))
+            if stamp.indicator:
+                indicators.append(unknown)
+            times.extend(parts)
+        for offset, column in enumerate((*indicators, *times), start=len(numbers)):
+            x[:, offset] = column
+        for feature, category in zip(spec.categorical, spec.categories, strict=True):
+            last = category.position + category.width
+            index = self._encode_category(feature, _text(table, feature.column))
+            x[:, category.position : last] = index.reshape(len(x), -1)
+        return x
+
+    def _encode_numbers(self, table: pa.Table | pa.RecordBatch) -> tuple[Float64, Bool]:
+        """Return the scaled numbers and where they are missing, both of shape (N, B)."""
+        numbers = np.empty((len(self.spec.numeric), table.num_rows), np.float64)
+        for row, feature in zip(numbers, self.spec.numeric, strict=True):
+            row[:] = _whole(table.column(feature.column)).to_numpy(zero_copy_only=False)
+        # Infinity is what some programs write for "unknown"; the profile counts it as missing.
+        missing = ~np.isfinite(numbers)
+        np.copyto(numbers, self._fill, where=missing)
+        # In float64: a large mean with a small deviation would leave few digits in float32.
+        scaled, ranked = numbers[: len(self._mean)], numbers[len(self._mean) :]
+        if len(self._unit):
+            logs = scaled[-len(self._unit) :]
+            logs[:] = signed_log(logs, self._unit)
+        scaled -= self._mean
+        scaled /= self._std
+        for row, (found, targets) in zip(ranked, self._knots, strict=True):
+            row[:] = np.interp(row, found, targets)
+        return numbers, missing
+
+    def _encode_category(self, feature: Categorical, text: pa.StringArray) -> Int:
+        """Return indexes, of shape (B,); of a text (B, T)."""
+        if isinstance(feature, Hashed):
+            return _hash_texts(text, feature.bins)
+        if isinstance(feature, Text):
+            return _tokenise(text, feature)
+        found = pc.index_in(text, value_set=self._vocabularies[feature.column])
+        index: Int = found.fill_null(1).to_numpy()
+        return index
+
+    def encode_label(self, column: pa.ChunkedArray) -> Float32:
+        """Encode the labels of B records; returns the `y` of a `Batch`."""
+        label = self.spec.label
+        if label.task == "regression":
+            numbers = self._label_numbers(column)
+            return ((numbers - label.mean) / label.std).astype(np.float32)
+        index = self._class_indexes(column)
+        if label.task == "binary":
+            return index.astype(np.float32)
+        return np.eye(len(label.classes), dtype=np.float32)[index]
+
+    def _label_numbers(self, column: pa.ChunkedArray) -> Float64:
+        numbers: Float64 = _whole(column).to_numpy(zero_copy_only=False)
+        finite = np.isfinite(numbers)
+        if not finite.all():
+            raise misfit(self.spec.label.column, "a number", column[int(finite.argmin())].as_py())
+        return numbers
+
+    def _class_indexes(self, column: pa.ChunkedArray) -> Int64:
+        label = self.spec.label
+        index: Int64
+        if label.reading == "number":
+            numbers = self._label_numbers(column)
+            index = np.searchsorted(self._number_classes, numbers) % len(label.classes)
+            known = self._number_classes[index] == numbers
+        else:
+            text = _whole(column)
+            if label.reading == "boolean":
+                text = pc.utf8_lower(text)
+            found = pc.index_in(text, value_set=self._text_classes)
+            known = found.is_valid().to_numpy(zero_copy_only=False)
+            index = found.fill_null(0).to_numpy().astype(np.int64)
+        if not known.all():
+            first = column[int(known.argmin())].as_py()
+            raise misfit(label.column, f"one of {', '.join(label.classes[:20])}", first)
+        return index
+
+
+def _hash_texts(text: pa.StringArray, bins: int) -> Int64:
+    """Return the index of each text, shape (B,); each different text is hashed once."""
+    coded = text.dictionary_encode()
+    bin_of = [
+        1 + farmhash.fingerprint64(value) % bins if value else 0
+        for value in coded.dictionary.to_pylist()
+    ]
+    index: Int64 = np.array(bin_of, np.int64)[coded.indices.to_numpy()]
+    return index
+
+
+def _tokenise(text: pa.StringArray, feature: Text) -> Int:
+    """Return the indexes of the tokens, (B, T); each different text is looked at once."""
+    coded = text.dictionary_encode()
+    characters = number_characters(coded.dictionary.to_pylist(), feature.tokens)
+    index: Int = np.zeros((len(characters), feature.tokens), np.int32)
+    found = hash_tokens(characters, np, tokens=feature.tokens, bins=feature.bins)
+    index[:, : found.shape[1]] = found
+    of_record: Int = index[coded.indices.to_numpy()]
+    return of_record
+
+
+def _text(table: pa.Table | pa.RecordBatch, name: str) -> pa.StringArray:
+    return _whole(table.column(name))
+
+
+def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,0 +1,199 @@
+"""Reads the columns of a CSV that a spec needs, with its types: nothing is guessed from data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from shared.errors import ContractError
+from shared.reading import open_plain
+from shared.schema import MAX_COLUMNS, ColumnType
+from shared.values import MISSING_MARKERS
+from trainer.features.spec import FeatureSpec, Transform
+
+Types = Mapping[str, pa.DataType]
+
+# 16 MiB, as `sharder split` takes a header.
+_MAX_HEADER_CHARACTERS = 16 << 20
+
+_WANTED = {pa.float64(): "a number", pa.int64(): "a whole number", pa.string(): "UTF-8 text"}
+
+
+def column_types(spec: FeatureSpec, *, label: bool) -> dict[str, pa.DataType]:
+    """Return the columns to read, and how; with or without those of the label and the weights."""
+    if spec.transform is not None:
+        return _transform_types(spec, spec.transform, label=label)
+    types = {f.column: pa.string() for f in spec.features}
+    types |= {f.column: pa.float64() for f in spec.numeric}
+    if label:
+        types[spec.label.column] = pa.float64() if spec.label.reading == "number" else pa.string()
+        if spec.weight is not None:
+            types[spec.weight] = pa.float64()
+    return types
+
+
+def _transform_types(
+    spec: FeatureSpec, transform: Transform, *, label: bool
+) -> dict[str, pa.DataType]:
+    types = transform_types(transform)
+    if not label:
+        types.pop(spec.label.column, None)
+    elif spec.weight is not None:
+        types[spec.weight] = pa.float64()
+    return types
+
+
+def transform_types(transform: Transform) -> dict[str, pa.DataType]:
+    """Return the columns that a function of one's own is given, and how to read each."""
+    types = {}
+    for name, kind in transform.columns.items():
+        types[name] = pa.string()
+        if kind.type in (ColumnType.INTEGER, ColumnType.NUMBER):
+            whole = kind.type is ColumnType.INTEGER and not kind.missing
+            types[name] = pa.int64() if whole else pa.float64()
+    return types
+
+
+def convert_options(types: Types) -> pyarrow.csv.ConvertOptions:
+    """Return how Arrow is to read these columns, and no others."""
+    return pyarrow.csv.ConvertOptions(
+        column_types=types,
+        include_columns=list(types),
+        null_values=["", *MISSING_MARKERS],
+        strings_can_be_null=False,
+    )
+
+
+def parse_numbers(column: str, text: pa.StringArray, type_: pa.DataType) -> pa.Array:
+    """Return numbers of a type, null where missing, as `convert_options` would have read them.
+
+    Raises:
+        ContractError: a field is none.
+    """
+    missing = pc.is_in(text, value_set=pa.array(["", *MISSING_MARKERS]))
+    present = pc.if_else(missing, None, pc.utf8_trim_whitespace(text))
+    try:
+        return pc.cast(present, type_)
+    except pa.ArrowInvalid as error:
+        value = re.search(r"'(.*)'", str(error), re.DOTALL)
+        raise misfit(column, _WANTED[type_], value[1] if value else str(error)) from None
+
+
+def read_header(file: Path) -> tuple[str, ...]:
+    """Return the names of the columns of a CSV file.
+
+    Raises:
+        ContractError: the file is empty, is not a CSV in UTF-8, or cannot be read.
+    """
+    try:
+        # A quote that is never closed does not read the whole file: csv limits a field to 128 KiB.
+        # What follows the header is for others to decode.
+        with io.TextIOWrapper(
+            io.BufferedReader(open_plain(file)),
+            encoding="utf-8-sig",
+            errors="surrogateescape",
+            newline="",
+        ) as text:
+            header = next(csv.reader(_bounded_lines(text)), None)
+        ",".join(header or ()).encode()
+    except OSError as error:
+        raise ContractError(
+            file, expected="a CSV file", found=error.strerror or str(error)
+        ) from None
+    except (csv.Error, UnicodeError) as error:
+        raise ContractError(file, expected="a CSV in UTF-8", found=str(error)) from None
+    if not header:
+        raise ContractError(file, expected="a header", found="an empty file")
+    if len(header) > MAX_COLUMNS:
+        raise ContractError(
+            file, expected=f"at most {MAX_COLUMNS:,} columns", found=f"{len(header):,}"
+        )
+    return tuple(header)
+
+
+def _bounded_lines(text: io.TextIOBase) -> Iterator[str]:
+    """Yield lines; where one has no end, memory would not do for it."""
+    while line := text.readline(_MAX_HEADER_CHARACTERS):
+        if len(line) == _MAX_HEADER_CHARACTERS:
+            raise csv.Error(f"a line of {len(line):,} characters or more")
+        yield line
+
+
+def read_records(data: bytes, types: Types) -> pa.Table:
+    """Read records, of which the first is the header.
+
+    Raises:
+        ContractError: a column is missing, a record has another number of fields than the header,
+            or a field does not fit its column. The place is told within `data` only: who calls
+            knows the file.
+    """
+    try:
+        return _read(data, types)
+    except KeyError:
+        raise missing_columns(_read(data, {}).column_names, types) from None
+    except pa.ArrowInvalid as error:
+        raise _explain(error, data, types) from None
+
+
+def missing_columns(found: list[str], types: Types) -> ContractError:
+    """Return the error for a header that lacks columns."""
+    missing = [repr(name) for name in types if name not in found]
+    return ContractError(
+        "header",
+        expected=f"the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+        found=f"only {', '.join(map(repr, found))}",
+    )
+
+
+def misfit(column: str, wanted: str, value: object) -> ContractError:
+    """Return the error for a field that does not fit its column."""
+    text = repr(value)
+    return ContractError(
+        f"column {column!r}",
+        expected=f"{wanted}, as in every record that was profiled",
+        found=text if len(text) <= 80 else text[:79] + "…",
+    )
+
+
+def wrong_width(error: pa.ArrowInvalid) -> ContractError | None:
+    """Return the error for a record with another number of fields, if that is what Arrow found."""
+    match = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", str(error))
+    if match is None:
+        return None
+    # Arrow counts the header as row 1.
+    where = f"record {int(match[1]) - 1}" if match[1] else "a record"
+    return ContractError(
+        where, expected=f"{match[2]} fields, as in the header", found=f"{match[3]}"
+    )
+
+
+def _read(data: bytes, types: Types) -> pa.Table:
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(data),
+        # One block, in this thread: parallelism is across shards.
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + 1),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=convert_options(types),
+    )
+
+
+def _explain(error: pa.ArrowInvalid, data: bytes, types: Types) -> ContractError:
+    if fault := wrong_width(error):
+        return fault
+    if "conversion error" not in str(error):
+        return ContractError("records", expected="a CSV", found=str(error))
+    # A field does not fit. Arrow gives the number of its column only: look for its name.
+    for name, type_ in types.items():
+        try:
+            _read(data, {name: type_})
+        except pa.ArrowInvalid as cause:
+            value = re.search(r"invalid value '(.*)'", str(cause), re.DOTALL)
+            return misfit(name, _WANTED[type_], value[1] if value else str(cause))
+    raise error

@@ -1,0 +1,1 @@
+"""Batches read ahead, by worker processes that are watched."""

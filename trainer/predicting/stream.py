@@ -1,0 +1,172 @@
+"""Reads a raw CSV of any size, some thousand records at a time."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from shared.errors import ContractError, SourceError, UnreadableError
+from trainer.features.read import Types, convert_options, missing_columns, read_header, wrong_width
+
+# A record must not reach beyond the block after the one it begins in. Arrow reads up to 32 blocks
+# ahead, so they are small, and large only for a file that needs it: 16 MiB, the longest record that
+# `sharder split` takes.
+BLOCK_BYTES = (1 << 20, 16 << 20)
+
+_TOO_LONG = "straddling object"
+
+
+def stream_pieces(
+    source: Path, types: Types, *, records: int, text_bytes: int, skip: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """Yield the records of a CSV file in pieces that depend on the records alone.
+
+    Args:
+        source: the file.
+        types: the columns to read, and how.
+        records: number of records in a piece; the last one may have fewer.
+        text_bytes: a piece also ends with the record that brings its text to this size.
+        skip: number of records to pass over, as many as some pieces had.
+
+    Raises:
+        SourceError: as `stream_records`.
+    """
+    held: list[pa.RecordBatch] = []
+    room, room_bytes = records, text_bytes
+    for batch in stream_records(source, types, skip=skip):
+        sizes = count_text_bytes(batch)
+        start = 0
+        while start < len(batch):
+            ends = np.cumsum(sizes[start : start + room])
+            taken = min(int(np.searchsorted(ends, room_bytes)) + 1, len(ends))
+            held.append(batch[start : start + taken])
+            start, room, room_bytes = start + taken, room - taken, room_bytes - int(ends[taken - 1])
+            if not room or room_bytes <= 0:
+                yield pa.concat_batches(held)
+                held, room, room_bytes = [], records, text_bytes
+    if held:
+        yield pa.concat_batches(held)
+
+
+def count_text_bytes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """Return how large the text of each record is, shape (B,)."""
+    sizes = np.zeros(len(batch), np.int64)
+    for column in batch.columns:
+        if pa.types.is_string(column.type):
+            sizes += pc.binary_length(column).to_numpy(zero_copy_only=False)
+    return sizes
+
+
+def stream_records(source: Path, types: Types, *, skip: int = 0) -> Iterator[pa.RecordBatch]:
+    """Yield the records of a CSV file, in their order, in memory that does not grow with it.
+
+    What is a record is what Python's csv module says, but that blank lines count for nothing.
+
+    Args:
+        source: the file; columns are found by their names.
+        types: the columns to read, and how.
+        skip: number of records to pass over.
+
+    Raises:
+        SourceError: there is no such file, a column is missing, or a record does not fit; the
+            message tells its number.
+    """
+    header = check_header(source, types)
+    done = skip
+    for block_bytes in BLOCK_BYTES:
+        left = done  # to be passed over
+        try:
+            for batch in _open_csv(source, types, block_bytes):
+                rest = batch[min(left, len(batch)) :]
+                left -= len(batch) - len(rest)
+                if len(rest):
+                    yield rest
+                    done += len(rest)
+            return
+        except pa.ArrowInvalid as error:
+            if _TOO_LONG not in str(error) or block_bytes == BLOCK_BYTES[-1]:
+                raise _explain(error, source, header) from None
+        except OSError as error:
+            raise UnreadableError(source, found=error.strerror or str(error)) from None
+
+
+def check_header(source: Path, types: Types) -> tuple[str, ...]:
+    """Return the names of the columns of a CSV file.
+
+    Raises:
+        SourceError: there is no such file, or it lacks one of the columns to read.
+    """
+    try:
+        header = read_header(source)
+        if not types.keys() <= set(header):
+            raise missing_columns(list(header), types)
+    except ContractError as error:
+        where = source if error.where == source else f"{source}, {error.where}"
+        raise SourceError(where, expected=error.expected, found=error.found) from None
+    if twice := next((name for name in types if header.count(name) > 1), None):
+        raise SourceError(source, expected=f"one column {twice!r}", found="more with this name")
+    return header
+
+
+def _open_csv(source: Path, types: Types, block_bytes: int) -> Iterator[pa.RecordBatch]:
+    with source.open("rb", buffering=0) as file:
+        yield from pyarrow.csv.open_csv(
+            pa.PythonFile(_WholeLineEnds(file), "r"),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block_bytes),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=convert_options(types),
+        )
+
+
+class _WholeLineEnds(io.RawIOBase):
+    """A file whose pieces never end in CR.
+
+    Arrow takes a LF at the beginning of a piece for the rest of a CRLF, and drops it, also where
+    both are inside quotes.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._held = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._held + self._file.read(max(size - len(self._held), 1))
+        self._held = b""
+        # A piece of nothing would mean the end of the file.
+        if data.endswith(b"\r") and len(data) > 1:
+            self._held, data = b"\r", data[:-1]
+        return data
+
+
+def _explain(error: pa.ArrowInvalid, source: Path, header: tuple[str, ...]) -> SourceError:
+    message = str(error)
+    if fault := wrong_width(error):
+        return SourceError(f"{source}, {fault.where}", expected=fault.expected, found=fault.found)
+    if _TOO_LONG in message:
+        return SourceError(
+            source,
+            expected=f"records of at most {BLOCK_BYTES[-1] >> 20} MiB",
+            found="a longer one",
+            hint="is there a quote that is never closed?",
+        )
+    match = re.search(r"In CSV column #(\d+): Row #(\d+): .*?(?:'(.*)'|$)", message, re.DOTALL)
+    if match is None:
+        return SourceError(source, expected="a CSV", found=message)
+    return SourceError(
+        # Arrow counts the header as row 1.
+        f"{source}, record {int(match[2]) - 1}, column {header[int(match[1])]!r}",
+        expected="UTF-8 text" if "UTF8" in message else "a number",
+        found=repr(match[3]) if match[3] is not None else "other bytes",
+    )

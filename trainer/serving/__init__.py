@@ -1,0 +1,1 @@
+"""Models that take raw columns, and the proof that they agree with training."""

@@ -1,0 +1,108 @@
+"""Training and serving compute the same: the saved model is held to the training path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shared.errors import ModelError
+from shared.layout import Side
+from trainer.features.encode import Encoder, Float32
+from trainer.features.read import read_records
+from trainer.features.spec import FeatureSpec, Number
+from trainer.serving.export import exported_names
+from trainer.serving.serve import serve, serve_elsewhere
+from trainer.shards.dataset import Dataset
+
+# Of a feature, and of an output in standard deviations. Float32 has seven digits; sines and some
+# layers cost a few.
+TOLERANCE = 1e-3
+
+
+def raw_inputs(
+    table: pa.Table | pa.RecordBatch, spec: FeatureSpec, names: dict[str, str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return records, read with `trainer.features.read.column_types`, as inputs of a saved model.
+
+    The arrays have the shape (B, 1). `model.predict_on_batch` takes them as they are, where
+    `model.predict` refuses text in NumPy arrays, and rounds float64 to float32.
+    """
+    inputs = {}
+    for feature in spec.features:
+        column = table.column(feature.column)
+        values = column.to_numpy() if isinstance(feature, Number) else column.to_pylist()
+        dtype = np.float64 if isinstance(feature, Number) else np.str_
+        inputs[names[feature.column]] = np.array(values, dtype)[:, np.newaxis]
+    return inputs
+
+
+def check_parity(
+    path: Path, core: keras.Model, encoder: Encoder, table: pa.Table, model: str | None = None
+) -> None:
+    """Compare a saved model with the core model on real records.
+
+    Args:
+        path: of the saved model.
+        core: the core model in memory, as it was trained.
+        encoder: as the workers use it.
+        table: records, read as `trainer.features.read.column_types` says.
+        model: `MODULE:FUNCTION`, where the core model has layers of one's own.
+
+    Raises:
+        ModelError: they differ.
+    """
+    spec = encoder.spec
+    x = encoder.encode_columns(table)
+    if spec.transform is not None:
+        saved = keras.saving.load_model(path)
+        check_output(path, core, spec, x, keras.ops.convert_to_numpy(saved(x)))
+        return
+    raw = raw_inputs(table, spec, exported_names(core, spec))
+    # Text is TensorFlow's alone.
+    is_here = keras.backend.backend() == "tensorflow"
+    features, output = serve(path, raw) if is_here else serve_elsewhere(path, raw, model)
+    for name, trained, served in zip(spec.names, x.T, features.T, strict=True):
+        _compare(f"{path}: feature {name!r}", trained, served)
+    check_output(path, core, spec, x, output)
+
+
+def check_output(
+    path: Path, core: keras.Model, spec: FeatureSpec, x: Float32, served: npt.NDArray[Any]
+) -> None:
+    """Compare what an exported model gives with the core model.
+
+    Args:
+        path: of the exported model.
+        core: the core model, as it was trained.
+        spec: what it was trained on.
+        x: features of records, shape (B, F), as the workers encode them.
+        served: what the exported model gives for these records; a regression in original units.
+
+    Raises:
+        ModelError: they differ.
+    """
+    if spec.label.task == "regression":
+        served = (served - spec.label.mean) / spec.label.std
+    _compare(f"{path}: output", keras.ops.convert_to_numpy(core(x)), served)
+
+
+def first_records(dataset: Dataset, encoder: Encoder) -> pa.Table:
+    """Return the records of the first training shard, read as `encoder` takes them."""
+    return read_records(Path(dataset.shards[Side.TRAIN][0].path).read_bytes(), encoder.types)
+
+
+def _compare(where: str, trained: npt.NDArray[Any], served: npt.NDArray[Any]) -> None:
+    close = np.isclose(trained, served, rtol=TOLERANCE, atol=TOLERANCE)
+    if not close.all():
+        at = tuple(np.argwhere(~close)[0])
+        raise ModelError(
+            where,
+            expected=f"{trained[at]:g} as in training (record {at[0] + 1} of those compared)",
+            found=f"{served[at]:g} from the saved model",
+            hint="the model must not be used; this is a bug of shardfit or of a --model's layers",
+        )

@@ -1,0 +1,1 @@
+"""A run: Keras, driven epoch by epoch, with its place kept."""

@@ -1,0 +1,223 @@
+"""Training itself: everything of a run that needs Keras."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import keras
+
+from shared.errors import ConfigError, ModelError
+from shared.layout import Side
+from trainer.config import FitConfig
+from trainer.derive.feature_file import save_features
+from trainer.features.spec import FeatureSpec
+from trainer.interrupt import Interrupted, Interrupts
+from trainer.memory import peak_memory_bytes
+from trainer.rundir import CHECKPOINTS_NAME, FEATURES_NAME, Run, prepare_target
+from trainer.sequence import CSVSequence
+from trainer.serving.export import exported_names
+from trainer.shards.dataset import Dataset
+from trainer.training.checkpoint import Checkpoints
+from trainer.training.journal import Journal
+from trainer.training.loop import run_epochs
+from trainer.training.model import build_model, build_state, compile_model, load_model_function
+from trainer.training.monitor import find_monitor
+from trainer.training.origin import options_of, origin_of
+from trainer.training.pace import PaceLine, WaitMeter, advise
+from trainer.training.progress import Progress
+from trainer.training.recorder import Recorder, restore_best
+from trainer.training.saver import Saver
+from trainer.training.start import Start
+from trainer.versions import find_versions
+
+Say = Callable[[str], None]
+
+
+def train(
+    spec: FeatureSpec,
+    dataset: Dataset,
+    config: FitConfig,
+    start: Start,
+    interrupts: Interrupts,
+    say: Say,
+) -> Run:
+    """Train a model, and write all of the run's directory but its `run.json`.
+
+    Args:
+        spec: what X and Y are made of.
+        dataset: where the records are.
+        config: the options.
+        start: where training begins.
+        interrupts: what may end it between two steps.
+        say: takes lines of prose.
+
+    Returns:
+        What `run.json` is to hold.
+
+    Raises:
+        ShardfitError: an expected failure.
+        Interrupted: a signal came; the state is saved.
+    """
+    core = load_model_function(config.model, spec) if config.model else build_model(spec)
+    saver = Saver(core, spec, dataset, config.out, config.model)
+    if start.is_new:
+        prepare_target(config.out)
+        if spec.transform is None:
+            save_features(spec, dataset.columns, config.out / FEATURES_NAME)
+        # Now, too: that a model of one's own cannot be saved must not be found out after hours.
+        saver.save()
+    records, validation_records = dataset.count(Side.TRAIN), dataset.count(Side.VALIDATE)
+    mapping = f" ({spec.label.mapping})" if spec.label.mapping else ""
+    say(
+        f"{records:,} training records, {validation_records:,} validation records; "
+        f"{len(spec.features)} columns, {spec.width} features; {spec.label.task}{mapping}; "
+        f"{core.count_params():,} weights"
+    )
+    progress, meter = start.progress, None
+    if progress.is_done(config.patience):
+        say(f"{config.out}: goes on with the saving of the model")
+        checkpoint = Checkpoints(config.out / CHECKPOINTS_NAME).load(say)
+        for weight, value in restore_best(core, checkpoint):
+            weight.assign(value)
+    else:
+        progress, meter = _fit(core, spec, dataset, config, start, interrupts, say)
+    if progress.best is None:
+        raise ModelError(
+            "training",
+            expected="a finite loss on the validation side",
+            found="none in any epoch",
+            hint="lower --learning-rate",
+        )
+    saver.save()
+    return Run(
+        options=options_of(config),
+        spec=spec,
+        core=core.name,
+        inputs=exported_names(core, spec),
+        records=records,
+        validation_records=validation_records,
+        shards=sum(len(dataset.shards[side]) for side in (Side.TRAIN, Side.VALIDATE)),
+        epochs=progress.epoch,
+        best_epoch=progress.best + 1,
+        metrics=progress.rows[progress.best].metrics,
+        seconds=progress.seconds,
+        wait_fraction=meter.fraction if meter else 0.0,
+        advice=advise(meter, workers=config.workers, cache=config.cache) if meter else "",
+        peak_memory_bytes=progress.peak_memory_bytes,
+        versions=find_versions(),
+    )
+
+
+def _fit(
+    core: keras.Model,
+    spec: FeatureSpec,
+    dataset: Dataset,
+    config: FitConfig,
+    start: Start,
+    interrupts: Interrupts,
+    say: Say,
+) -> tuple[Progress, WaitMeter]:
+    """Train to the end, and give the model the weights of its best epoch."""
+    progress = start.progress
+    train = CSVSequence(
+        dataset,
+        spec=spec,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        max_queue_size=config.max_queue_size,
+        timeout_s=config.worker_timeout,
+        seed=config.seed,
+        shuffle_window=config.shuffle_window,
+        cache=config.cache,
+        cache_bytes=config.cache_bytes,
+        say=say,
+    )
+    validate = None
+    if dataset.shards[Side.VALIDATE]:
+        validate = CSVSequence(
+            dataset,
+            side=Side.VALIDATE,
+            spec=spec,
+            batch_size=config.batch_size,
+            max_queue_size=config.max_queue_size,
+            shuffle=False,
+            cache=config.cache,
+            cache_bytes=config.cache_bytes,
+            feed=train.feed,
+            say=say,
+        )
+    _compile(core, spec, config, progress, len(train))
+    build_state(core, spec)
+    monitor = find_monitor(core, config.monitor, has_validation=validate is not None)
+    journal = Journal(config.out, progress.rows)
+    recorder = Recorder(
+        origin_of(config, dataset, spec),
+        start,
+        checkpoints=Checkpoints(config.out / CHECKPOINTS_NAME),
+        journal=journal,
+        interrupts=interrupts,
+        monitor=monitor,
+        patience=config.patience,
+        every=config.checkpoint_every,
+        peak_memory_bytes=lambda: peak_memory_bytes(train.feed.pids),
+    )
+    meter = WaitMeter(train)
+    line = PaceLine(say, train, meter, epochs=progress.until)
+    closing = contextlib.closing
+    with closing(train), closing(validate or train), closing(journal):
+        try:
+            if not start.is_new:
+                say(f"{config.out}: goes on at {progress.spell(len(train))}")
+            run_epochs(core, train, validate, recorder, meter, line)
+        except (Interrupted, Exception) as error:
+            if not interrupts.held:
+                recorder.save()
+            if isinstance(error, Interrupted):
+                place = recorder.progress.spell(len(train))
+                error.message = f"interrupted; the same command goes on at {place}"
+            # TensorFlow wraps what a sequence raises in an error of its own.
+            elif failure := train.error or (validate and validate.error):
+                raise failure from None
+            raise
+        finally:
+            line.clear()
+    for weight, value in zip(core.weights, recorder.best, strict=bool(recorder.best)):
+        weight.assign(value)
+    return recorder.progress, meter
+
+
+def _compile(
+    core: keras.Model, spec: FeatureSpec, config: FitConfig, progress: Progress, batches: int
+) -> None:
+    """Give a core model its loss and optimiser, unless its own code has; `batches` an epoch."""
+    steps = (progress.until - progress.since) * batches
+    warmup = round(config.warmup * steps) if config.warmup < 1 else int(config.warmup)
+    if core.compiled:
+        changed = {
+            "--warmup": warmup > 0,
+            "--learning-rate": config.learning_rate != FitConfig.learning_rate,
+        }
+        for option in (option for option, is_given in changed.items() if is_given):
+            raise ConfigError(
+                option,
+                expected="a model that is not compiled",
+                found=f"one that --model {config.model} has compiled",
+                hint="give its optimiser a rate, or a schedule, there",
+            )
+        if config.jit_compile != "auto":
+            core.jit_compile = config.jit_compile == "on"
+        return
+    if warmup >= steps:
+        raise ConfigError(
+            "--warmup", expected=f"fewer than the {steps:,} batches of all", found=f"{warmup:,}"
+        )
+    compile_model(
+        core,
+        spec,
+        learning_rate=config.learning_rate,
+        steps=steps,
+        before=progress.since * batches,
+        warmup=warmup,
+        jit_compile="auto" if config.jit_compile == "auto" else config.jit_compile == "on",
+    )
