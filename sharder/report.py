@@ -57,7 +57,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         say(console, f"{stream}: a stream, cut into blocks of {size} as it comes")
     say(
         console,
-        f"{_count(workers, 'worker')}, {workers + 1} blocks under way at once: "
+        f"{_count(workers, 'worker')}, {plan.config.blocks_under_way} blocks under way at once: "
         f"at most about {_mebibytes(plan.memory_bytes)} of memory",
     )
     say(console, "nothing was written")

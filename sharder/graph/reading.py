@@ -51,8 +51,7 @@ class Builder:
         """
         self.graph: Graph = {(ALIGN, -1): before}
         self._split, self._config = split, config
-        # A block under work for each worker, and one that is read ahead.
-        self._window = config.workers + 1
+        self._window = config.blocks_under_way
 
     def add(
         self, step: str, index: int, function: Callable[..., Any], *needs: Key, **bound: Any

@@ -23,7 +23,7 @@ _LEAST_BLOCK_BYTES = 64 << 10
 # The peak of real runs, measured with 1 to 4 workers and blocks of 256 KiB to 32 MiB. A block in
 # work takes 2.5 times its size without a profile, 5 with one, and up to 6 where it is decoded, of
 # another dialect, or grouped.
-_PROGRAM_BYTES = 140 * MIB
+_PROGRAM_BYTES = 160 * MIB
 _BYTES_PER_BLOCK_BYTE = 6
 # And where it becomes a DataFrame.
 _BYTES_PER_CLEANED_BYTE = 14
@@ -61,15 +61,17 @@ def fit(config: SplitConfig, sources: Sequence[Source]) -> SplitConfig:
         )
     under_way = config.memory_bytes - fixed - n_shards * _TABLE_BYTES_PER_SHARD
     under_way //= _bytes_per_block_byte(config)
-    workers = min(config.workers, max(under_way // _SMALL_BLOCK_BYTES - 1, 1))
-    most = under_way // (workers + 1) // _LEAST_BLOCK_BYTES * _LEAST_BLOCK_BYTES
-    return replace(usual, block_bytes=min(most, usual.block_bytes), workers=workers)
+    ahead = config.blocks_under_way - config.workers
+    workers = min(config.workers, max(under_way // _SMALL_BLOCK_BYTES - ahead, 1))
+    fewer = replace(usual, workers=workers)
+    most = under_way // fewer.blocks_under_way // _LEAST_BLOCK_BYTES * _LEAST_BLOCK_BYTES
+    return replace(fewer, block_bytes=min(most, usual.block_bytes))
 
 
 def foresee(config: SplitConfig, sources: Sequence[Source]) -> int:
     """Return the number of bytes of memory that a run takes at most, with blocks of some size."""
     n_shards = estimate_shards(config, sources)
-    blocks = (config.workers + 1) * config.block_bytes * _bytes_per_block_byte(config)
+    blocks = config.blocks_under_way * config.block_bytes * _bytes_per_block_byte(config)
     on_the_way = n_shards * _TABLE_BYTES_PER_SHARD + blocks
     at_the_end = n_shards * _MANIFEST_BYTES_PER_SHARD
     return _fixed_bytes(config, sources) + max(on_the_way, at_the_end)

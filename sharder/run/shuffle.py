@@ -73,7 +73,7 @@ def _build(
     shelf: Shelf,
     config: SplitConfig,
 ) -> tuple[Graph, list[Any]]:
-    window, rows = config.workers + 1, shelf.rows_per_shard
+    window, rows = config.blocks_under_way, shelf.rows_per_shard
     graph: Graph = {(NUMBER, -1): before}
     for index, part in enumerate(parts):
         needed = [(WRITE, index - window)] if index >= window else []
