@@ -318,8 +318,10 @@ def _prepare(*, with_pandas: bool = False) -> None:
 
     Together these take a fifth of the CPU time off a split without a profile.
     """
+    from sharder.run.heap import keep_freed_memory
     from shared.nopandas import keep_pandas_out
 
+    keep_freed_memory()
     if not with_pandas:
         keep_pandas_out()
     # A worker has nothing to do until the scheduler gets the lock: 5 ms is as long as a task takes.
