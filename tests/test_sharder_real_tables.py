@@ -86,4 +86,5 @@ def test_csv_files_of_other_projects_come_through_or_are_refused(tmp_path: Path)
         if source.stat().st_size < 500_000
         and (why := check(source, tmp_path / f"out{number}", profile=number % 2 == 0))
     ]
+    assert len(refused) < len(sources) / 4
     assert all("expected" in why and "found" in why for why in refused)

@@ -79,7 +79,7 @@ def test_real_tables_in_many_dialects_are_read_as_they_were_written() -> None:
             except SourceError:
                 refused += 1
             else:
-                assert found.read(text) == dialect.read(text), dialect
+                assert found.read(text) == rows, dialect
     assert tried == 480
     assert refused <= 5
 

@@ -28,7 +28,7 @@ from splitting import SHARDER, failure, sharder, tree, write
 from sharder.config import SplitConfig
 from sharder.run import progress
 from sharder.split import SplitResult, run
-from shared.errors import TargetError
+from shared.errors import ShardfitError, TargetError
 
 TEXT = (
     "id,text\r\n" + "".join(f'{n},"line {n}\nand ""another"""\r\n' for n in range(3000))
@@ -112,7 +112,7 @@ def test_a_stream_is_cut_into_the_same_records_as_a_file(
                     max_rejected=1,
                     validate_fraction=0,
                 )
-            except Exception as error:  # what one refuses, so must the other
+            except ShardfitError as error:  # what one refuses, so must the other
                 found.append(str(error).replace(str(source), ""))
             else:
                 rejected = tree(result.dataset / "rejected")

@@ -98,6 +98,14 @@ def interrupted(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home / "data" / PARTIAL / ".checkpoint"
 
 
+def rewrite(path: Path, edit: Callable[[Checkpoint], None]) -> None:
+    """Change a checkpoint, and give it the right checksum."""
+    checkpoint = unpack(path.read_bytes()[16:], Checkpoint)
+    edit(checkpoint)
+    data = pack(checkpoint)
+    path.write_bytes(xxhash.xxh3_128_digest(data) + data)
+
+
 def outside(checkpoint: Checkpoint) -> None:
     checkpoint.ledger.file_bytes["../../../../precious/important.txt"] = 0
 
@@ -121,15 +129,19 @@ def test_a_checkpoint_that_no_run_has_written_is_not_gone_on_with(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    path = interrupted(home, monkeypatch)
-    checkpoint = unpack(path.read_bytes()[16:], Checkpoint)
-    edit(checkpoint)
-    data = pack(checkpoint)
-    path.write_bytes(xxhash.xxh3_128_digest(data) + data)
+    rewrite(interrupted(home, monkeypatch), edit)
     before = tree(home / "precious")
     split(home, **SMALL)
     assert "an unfinished run is not gone on with: it has no checkpoint" in capsys.readouterr().err
     assert tree(home / "precious") == before
+
+
+def test_a_checkpoint_that_was_only_written_anew_is_gone_on_with(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewrite(interrupted(home, monkeypatch), lambda checkpoint: None)
+    split(home, **SMALL)
+    assert "going on at " in capsys.readouterr().err
 
 
 def test_a_shard_that_is_a_link_is_no_shard(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,7 @@ def test_the_batches_are_the_same_from_the_shards_and_from_the_cache(
     later = open_sequence(dataset, **options)
     assert all(same(epoch_of(later), epoch) for epoch in expected)
     # Where everything is in the cache, no worker starts.
+    assert later.is_cached
     assert later.feed.pids == []
     assert len(caches(dataset)) == 1
 
@@ -435,6 +436,7 @@ def test_where_nothing_can_be_written_beside_the_dataset_the_user_s_place_is_tak
     sequence.close()
     assert len(list((tmp_path / "home" / "shardfit").iterdir())) == 1
     later = open_sequence(dataset)
+    assert later.is_cached
     assert same(epoch_of(later), expected)
 
 

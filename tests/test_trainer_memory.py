@@ -8,9 +8,11 @@ from typing import Any
 
 import keras
 import pytest
-from feeding import write_numbered
+from support import write_dataset
 
 from trainer.sequence import CSVSequence
+
+WIDTH = 33
 
 
 def resident_bytes() -> int:
@@ -30,9 +32,13 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]
 
 @pytest.mark.parametrize("cache", ["auto", "off"])
 def test_memory_is_flat_over_twenty_epochs(tmp_path: Path, cache: str) -> None:
-    dataset = write_numbered(tmp_path / "log", 20_000, rows_per_shard=1000)
+    # So wide that one batch in five, were it kept, would be more than the limit.
+    header = (*(f"n{column}" for column in range(WIDTH)), "clear")
+    rows = [(*(f"{n + column}.5" for column in range(WIDTH)), str(n % 2)) for n in range(20_000)]
+    dataset = write_dataset(tmp_path / "log", header, rows, rows_per_shard=1000)
     sequence = CSVSequence(dataset, label="clear", cache=cache, workers=1, batch_size=1000)
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, activation="sigmoid")])
+    assert sequence[0][0].nbytes == 4000 * WIDTH
+    model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(1, activation="sigmoid")])
     model.compile("sgd", "binary_crossentropy", jit_compile=False)
     watch = Watch()
     model.fit(sequence, epochs=20, verbose=0, shuffle=False, callbacks=[watch])

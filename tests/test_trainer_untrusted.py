@@ -117,6 +117,38 @@ def imports_a_module(layer: dict[str, Any], proof: Path) -> None:
     layer |= {"module": "evil", "class_name": "Layer", "registered_name": "evil>Layer"}
 
 
+def rewrite(old: Path, new: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Pack a model anew, with its layer named "last" changed."""
+
+    def visit(node: Any) -> None:
+        if isinstance(node, dict):
+            if isinstance(node.get("config"), dict) and node["config"].get("name") == "last":
+                edit(node)
+            else:
+                for value in node.values():
+                    visit(value)
+        elif isinstance(node, list):
+            for value in node:
+                visit(value)
+
+    with zipfile.ZipFile(old) as source, zipfile.ZipFile(new, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            if name == "config.json":
+                config = json.loads(data)
+                visit(config)
+                data = json.dumps(config).encode()
+            target.writestr(name, data)
+
+
+def test_a_model_that_was_only_packed_anew_is_loaded(home: Path, tmp_path: Path) -> None:
+    found: list[str] = []
+    model = tmp_path / "model.keras"
+    rewrite(home / "run/model.keras", model, lambda layer: found.append(layer["class_name"]))
+    assert found == ["Dense"]
+    assert load_core(tmp_path, load_run(home / "run")).layers[-1].name == "last"
+
+
 @pytest.mark.parametrize(
     "edit", [names_a_function, is_a_program, is_a_lambda, allows_code, imports_a_module]
 )
@@ -129,30 +161,8 @@ def test_no_code_in_a_model_runs(
     proof = tmp_path / "owned"
     (tmp_path / "evil.py").write_text(f"open({str(proof)!r}, 'w')\n")
     monkeypatch.syspath_prepend(tmp_path)
-
-    def visit(node: Any) -> None:
-        if isinstance(node, dict):
-            if isinstance(node.get("config"), dict) and node["config"].get("name") == "last":
-                edit(node, proof)
-            else:
-                for value in node.values():
-                    visit(value)
-        elif isinstance(node, list):
-            for value in node:
-                visit(value)
-
-    with (
-        zipfile.ZipFile(home / "run/model.keras") as old,
-        zipfile.ZipFile(tmp_path / "model.keras", "w") as new,
-    ):
-        for name in old.namelist():
-            data = old.read(name)
-            if name == "config.json":
-                config = json.loads(data)
-                visit(config)
-                assert json.dumps(config).encode() != data
-                data = json.dumps(config).encode()
-            new.writestr(name, data)
+    model = tmp_path / "model.keras"
+    rewrite(home / "run/model.keras", model, lambda layer: edit(layer, proof))
     with pytest.raises(ModelError, match="expected the model that `trainer fit` saved, found"):
         load_core(tmp_path, load_run(home / "run"))
     assert not proof.exists()
@@ -171,6 +181,7 @@ def test_a_module_that_a_run_names_is_imported_only_if_the_command_line_names_it
     home: Path,
 ) -> None:
     text = (home / "run/run.json").read_text()
+    assert '"own:plain"' in text
     other = home / "other"
     other.mkdir()
     (other / "run.json").write_text(text.replace('"own:plain"', '"evil:build"'))
