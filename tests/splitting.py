@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from shared.layout import Side, list_shards
 
 SHARDER = str(Path(sys.executable).with_name("sharder"))
 SAMPLE = Path(__file__).parents[1] / "data" / "quest_log_sample.csv"
@@ -93,3 +96,12 @@ def tree(directory: Path) -> dict[str, bytes]:
     found = sorted(directory.rglob("*"))
     files = (path for path in found if path.is_file() and path.suffix != ".msgpack")
     return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+def read_side(dataset: Path, side: Side) -> list[dict[str, str]]:
+    """Return the records of a side, as Python's `csv` reads them."""
+    rows: list[dict[str, str]] = []
+    for shard in list_shards(dataset, side):
+        with shard.open(newline="", encoding="utf-8") as file:
+            rows += csv.DictReader(file)
+    return rows

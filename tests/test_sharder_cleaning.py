@@ -12,9 +12,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from splitting import sharder, tree, write
+from splitting import read_side, sharder, tree, write
 from test_sharder_resume import OPTIONS, cut_off, write_log
-from test_sharder_sides import read_side
 
 from sharder.config import SplitConfig
 from sharder.split import run

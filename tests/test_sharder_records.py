@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sharder.config import SplitConfig
@@ -17,6 +17,8 @@ from shared.errors import SourceError
 from shared.layout import Side, list_shards
 
 HEADER = "a,b"
+# `make soak` has time for larger tables.
+LARGER = 20 if settings().max_examples > 100 else 1
 
 
 def read_csv(text: str) -> list[list[str]]:
@@ -117,8 +119,8 @@ def test_the_bytes_of_a_record_are_the_bytes_of_the_source(
 
 
 @given(
-    n=st.integers(20, 80),
-    block_bytes=st.integers(5, 600),
+    n=st.integers(20, 80 * LARGER),
+    block_bytes=st.integers(5, 600 * LARGER),
     workers=st.integers(1, 4),
     seed=st.integers(0, 2**64 - 1),
 )
@@ -126,7 +128,9 @@ def test_blocks_and_workers_change_no_byte(
     n: int, block_bytes: int, workers: int, seed: int
 ) -> None:
     text = f"{HEADER}\n" + "".join(f'{i},"x{i}\n{i % 7}"\n' for i in range(n))
-    options = {"rows_per_shard": 7, "validate_fraction": 0.3, "seed": seed}
+    # Not more blocks and shards than a few hundred: each takes milliseconds.
+    block_bytes = max(block_bytes, len(text) // 200)
+    options = {"rows_per_shard": max(7, n // 12), "validate_fraction": 0.3, "seed": seed}
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         first = split(text, Path(one), block_bytes=1 << 20, workers=1, **options)
         second = split(text, Path(other), block_bytes=block_bytes, workers=workers, **options)

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from splitting import sharder, tree
+from splitting import read_side, sharder, tree
 from test_sharder_resume import CHECKPOINT, OPTIONS, cut_off, write_log
-from test_sharder_sides import read_side
 
 from sharder.config import SplitConfig
 from sharder.graph.buckets import shuffle_keys

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from random import Random
 
 import msgspec
 import pytest
-from splitting import failure, sharder, tree, write
+from splitting import failure, read_side, sharder, tree, write
 
-from shared.layout import Side, list_shards, side_root
+from shared.layout import Side, side_root
 from shared.manifest import load_manifest, save_manifest
-
-
-def read_side(dataset: Path, side: Side) -> list[dict[str, str]]:
-    rows: list[dict[str, str]] = []
-    for shard in list_shards(dataset, side):
-        with shard.open(newline="", encoding="utf-8") as file:
-            rows += csv.DictReader(file)
-    return rows
 
 
 def write_log(directory: Path, *, seed: int = 0, name: str = "drop.csv") -> list[list[str]]:

@@ -12,9 +12,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from splitting import failure, sharder, tree, write
+from splitting import failure, read_side, sharder, tree, write
 from test_sharder_resume import OPTIONS, cut_off
-from test_sharder_sides import read_side
 
 from sharder.sides.strata import deal
 from shared.layout import Side

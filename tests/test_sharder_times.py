@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from splitting import failure, sharder, tree, write
+from splitting import failure, read_side, sharder, tree, write
 from test_sharder_resume import OPTIONS, cut_off
-from test_sharder_sides import read_side
 
 from sharder.sides.quantile import Timeline
 from shared.layout import Side

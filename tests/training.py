@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,3 +21,11 @@ def trainer(
     assert done.returncode == status, f"{command} in {cwd}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
     return done
+
+
+def failure(*args: object, cwd: Path, stdin: str = "") -> str:
+    """Run a command that fails as expected, and return its message."""
+    done = trainer(*args, cwd=cwd, status=1, stdin=stdin)
+    assert done.stdout == ""
+    (message,) = re.findall(r"^trainer: error: .*", done.stderr, re.MULTILINE)
+    return str(message)
