@@ -1,6 +1,6 @@
 """Kills of `sharder split` at random moments, many of them: `make soak` runs this.
 
-KILLS in the environment says how many; each takes some two seconds.
+KILLS in the environment says how many; each takes some three seconds of a processor.
 """
 
 from __future__ import annotations
@@ -10,54 +10,155 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from dask_cluster import Cluster
+from killing import OPTIONS, write_log
 from splitting import SHARDER, sharder, tree
-from test_sharder_resume import OPTIONS, write_log
 
-VARIANTS: tuple[tuple[str, ...], ...] = (
-    (),
-    ("--no-profile",),
-    ("--group-by", "player", "--test-fraction", "0.2"),
-    ("--stratify", "comment", "--test-fraction", "0.2"),
-    ("--time-column", "id", "--test-fraction", "0.2"),
-    ("--shuffle", "--group-by", "player"),
-)
+MAKE_LOG = Path(__file__).parents[1] / "data/make_quest_log.py"
+MESSY = ("--block-bytes", "2000")
+# A cluster that loses a worker three times at the same task is given up, with status 1.
+ENDS = (0, -signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGINT, 1)
+# What is killed: source and options. What appends does so to a split of `first.csv`.
+JOBS: dict[str, tuple[str, ...]] = {
+    "plain": ("drop.csv",),
+    "without profile": ("drop.csv", "--no-profile"),
+    "messy": ("messy.csv", *MESSY),
+    "grouped": ("drop.csv", "--group-by", "player", "--test-fraction", "0.2"),
+    "stratified": ("drop.csv", "--stratify", "comment", "--test-fraction", "0.2"),
+    "by time": ("drop.csv", "--time-column", "id", "--test-fraction", "0.2"),
+    "shuffled": ("drop.csv", "--shuffle", "--group-by", "player"),
+    "messy, shuffled": ("messy.csv", "--shuffle", "--no-profile", *MESSY),
+    "appended": ("drop.csv", "--append"),
+    "appended, grouped": ("drop.csv", "--append", "--group-by", "player"),
+    "cluster": ("drop.csv", "--scheduler"),
+    "cluster, messy": ("messy.csv", "--scheduler", "--no-profile", *MESSY),
+    "cluster, appended": ("drop.csv", "--append", "--scheduler"),
+}
 
 
-def test_killed_at_random_moments_a_split_ends_with_the_same_bytes(tmp_path: Path) -> None:
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    (tmp_path / "cluster").mkdir()
+    started = Cluster(tmp_path / "cluster")
+    try:
+        started.start_worker()
+        started.start_worker()
+        yield started
+    finally:
+        started.stop()
+
+
+def test_killed_at_random_moments_a_split_ends_with_the_same_bytes(
+    tmp_path: Path, cluster: Cluster
+) -> None:
     rng = random.Random(int(os.environ.get("SEED", "0")))
-    write_log(tmp_path, 12_000)
-    expected = []
-    for variant in VARIANTS:
-        sharder("split", "drop.csv", *OPTIONS, *variant, cwd=tmp_path)
-        expected.append(tree(tmp_path / "data"))
-        shutil.rmtree(tmp_path / "data")
-    killed = finished = went_on = 0
-    while killed < int(os.environ.get("KILLS", "50")):
-        number = rng.randrange(len(VARIANTS))
-        done = None
-        while done is None or done.returncode:
-            command = [SHARDER, "split", "drop.csv", *OPTIONS, *VARIANTS[number]]
-            command += ["--workers", str(rng.randint(1, 4))]
-            process = subprocess.Popen(
-                command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-            )
-            try:
-                process.wait(rng.uniform(0.3, 5.0))
-            except subprocess.TimeoutExpired:
-                process.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
-                killed += 1
-            _, told = process.communicate(timeout=60)
+    home = tmp_path / "home"
+    home.mkdir()
+    write_log(home, 6_000)
+    write_log(home, 1_000, name="first.csv", seed=1)
+    make = [sys.executable, str(MAKE_LOG), "--records", "2500", "--messy", "--out", "messy.csv"]
+    subprocess.run(make, cwd=home, check=True)
+    undisturbed = {name: run_undisturbed(home, job, cluster) for name, job in JOBS.items()}
+    kills, went_on, finished = Counter[str](), Counter[str](), Counter[str]()
+    while kills.total() < int(os.environ.get("KILLS", "50")):
+        name = rng.choice(list(JOBS))
+        expected, seconds = undisturbed[name]
+        before = begin(home, JOBS[name])
+        while manifest(home) == before:
+            workers = ("--workers", str(rng.randint(1, 4)))
+            with start(home, JOBS[name], cluster, *workers) as process:
+                while wait(process, cluster, rng.uniform(0.2, seconds)) is None:
+                    kills[name] += 1
+                    if "--scheduler" in JOBS[name] and rng.random() < 0.5:
+                        cluster.kill_worker(rng.randrange(len(cluster.workers)))
+                        cluster.start_worker()
+                    else:
+                        process.send_signal(
+                            rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+                        )
+                        break
+                _, told = process.communicate(timeout=300)
+            assert process.returncode in ENDS, told
             assert "Traceback" not in told
-            went_on += "going on at" in told
-            done = process
-            # It may be killed behind its end, too. What it left then is removed by the next run.
-            if (tmp_path / "data/log_quest/manifest.json").exists():
-                sharder(*command[1:], cwd=tmp_path, status=1)
-                break
-        assert tree(tmp_path / "data") == expected[number]
-        shutil.rmtree(tmp_path / "data")
-        finished += 1
-    print(f"{killed} kills, {went_on} runs went on, {finished} finished")
-    assert went_on
+            went_on[name] += "going on at" in told
+            if before:  # what is appended to is whole until the new dataset is
+                sharder("verify", "data/log_quest", cwd=home)
+        # It may be killed behind its end, too. What it left then is removed by the next run.
+        sharder("split", *spell(JOBS[name], cluster), cwd=home, status=1)
+        assert tree(home / "data") == expected, name
+        finished[name] += 1
+        print(f"{kills.total()} kills: {name}, {told.splitlines()[-1:]}", flush=True)
+    for name in JOBS:
+        print(f"{name}: {kills[name]} kills, {went_on[name]} went on, {finished[name]} finished")
+    assert went_on.total()
+
+
+def run_undisturbed(
+    home: Path, job: tuple[str, ...], cluster: Cluster
+) -> tuple[dict[str, bytes], float]:
+    """Return what a job gives, and the seconds of processors that it takes."""
+    begin(home, job)
+    with start(home, job, cluster) as process:
+        used = -cpu_seconds(process, cluster)
+        while process.poll() is None:
+            used_now = cpu_seconds(process, cluster)
+            time.sleep(0.05)
+    assert process.returncode == 0, process.communicate()
+    return tree(home / "data"), used + used_now
+
+
+def begin(home: Path, job: tuple[str, ...]) -> bytes:
+    """Lay out what is there before a job, and return its manifest, if there is one."""
+    shutil.rmtree(home / "data", ignore_errors=True)
+    if "--append" in job:
+        rule = [option for option in job[1:] if option not in ("--append", "--scheduler")]
+        sharder("split", "first.csv", *OPTIONS, *rule, cwd=home)
+    return manifest(home)
+
+
+def manifest(home: Path) -> bytes:
+    path = home / "data/log_quest/manifest.json"
+    return path.read_bytes() if path.exists() else b""
+
+
+def spell(job: tuple[str, ...], cluster: Cluster) -> list[str]:
+    """Return the arguments of a job."""
+    words = [*job[:1], *OPTIONS, *job[1:]]
+    if "--scheduler" in words:
+        words.insert(words.index("--scheduler") + 1, str(cluster.file))
+    return words
+
+
+def start(home: Path, job: tuple[str, ...], cluster: Cluster, *more: str) -> subprocess.Popen[str]:
+    command = [SHARDER, "split", *spell(job, cluster), *more]
+    return subprocess.Popen(
+        command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait(process: subprocess.Popen[str], cluster: Cluster, seconds: float) -> int | None:
+    """Wait until a run has taken so many seconds of processors, or has ended: its exit status.
+
+    By the clock, the moment would depend on what else the machine does.
+    """
+    until = cpu_seconds(process, cluster) + seconds
+    while process.poll() is None and cpu_seconds(process, cluster) < until:
+        time.sleep(0.02)
+    return process.returncode
+
+
+def cpu_seconds(process: subprocess.Popen[str], cluster: Cluster) -> float:
+    """Return the seconds of processors that a run and its cluster have taken."""
+    ticks = 0
+    for pid in (process.pid, *(worker.pid for worker in cluster.workers)):
+        # Behind the name, which may have spaces, the twelfth is user and the next system time.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")

@@ -12,8 +12,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from killing import OPTIONS, cut_off, write_log
 from splitting import read_side, sharder, tree, write
-from test_sharder_resume import OPTIONS, cut_off, write_log
 
 from sharder.config import SplitConfig
 from sharder.split import run

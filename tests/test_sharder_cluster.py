@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 import pytest
+from dask_cluster import Cluster
+from killing import write_log
 from splitting import SHARDER, failure, sharder, tree, write
 
-DASK = str(Path(sys.executable).with_name("dask"))
 # Small blocks, and so many that a worker can be killed among them.
 OPTIONS = ("--block-bytes", 8000, "--rows-per-shard", 50)
-
-
-class Cluster:
-    """A scheduler and its workers, in a directory of their own, which the source is not in."""
-
-    def __init__(self, home: Path) -> None:
-        self.home, self.file = home, home / "scheduler.json"
-        self.workers: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self.start("scheduler", "--port", "0")
-        while not self.file.exists():
-            assert self.scheduler.poll() is None
-            time.sleep(0.05)
-
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self.home / "log").open("ab") as log:
-            options = ("--scheduler-file", str(self.file), "--no-dashboard")
-            return subprocess.Popen([DASK, *command, *options], cwd=self.home, stderr=log)
-
-    def start_worker(self) -> None:
-        # Without a nanny, which would start a worker that was killed anew.
-        self.workers.append(self.start("worker", "--nthreads", "1", "--no-nanny"))
-
-    def stop(self) -> None:
-        for process in (*self.workers, self.scheduler):
-            process.terminate()
-            process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -54,24 +27,23 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         started.stop()
 
 
-def write_log(home: Path) -> None:
-    random = Random(0)
-    lines = ["id,player,score,comment"]
-    for number in range(15_000):
-        comment = '"a ""b"",\nc"' if number % 11 == 0 else f"word {random.randrange(30)}"
-        lines.append(f"{number},p{random.randrange(400)},{random.gauss(10, 3):.3f},{comment}")
-        if number % 500 == 0:
-            lines.append(f"bad,{number}")
-    write(home, "\n".join(lines) + "\n")
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a source, split by threads."""
     home = tmp_path_factory.mktemp("undisturbed")
-    write_log(home)
+    write_log(home, 15_000)
     sharder("split", "drop.csv", "--out", "data", *OPTIONS, cwd=home)
     return home
+
+
+def start_and_wait(home: Path, *command: object) -> subprocess.Popen[bytes]:
+    """Start a run, and wait until it is in the middle."""
+    process = subprocess.Popen([SHARDER, *map(str, command)], cwd=home, stderr=subprocess.PIPE)
+    shards = home / str(command[-1]) / ".log_quest.partial/log_quest/splited"
+    while not shards.is_dir() or len(list(shards.iterdir())) < 60:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    return process
 
 
 def test_a_cluster_gives_the_same_bytes_also_if_a_worker_is_killed(
@@ -82,22 +54,26 @@ def test_a_cluster_gives_the_same_bytes_also_if_a_worker_is_killed(
     sharder(*command, "whole", cwd=undisturbed)
     assert tree(undisturbed / "whole") == expected
 
-    shards = undisturbed / "killed/.log_quest.partial/log_quest/splited"
-    process = subprocess.Popen(
-        [SHARDER, *map(str, command), "killed"], cwd=undisturbed, stderr=subprocess.PIPE
-    )
-    while not shards.is_dir() or len(list(shards.iterdir())) < 60:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    cluster.workers[0].kill()
-    _, told = process.communicate(timeout=120)
+    with start_and_wait(undisturbed, *command, "lost") as process:
+        cluster.kill_worker()
+        _, told = process.communicate(timeout=120)
     assert process.returncode == 0, told.decode()
-    assert tree(undisturbed / "killed") == expected
-    assert {path.name for path in (undisturbed / "killed").iterdir()} == {
+    assert tree(undisturbed / "lost") == expected
+    assert {path.name for path in (undisturbed / "lost").iterdir()} == {
         "log_quest",
         "log_quest_validate",
     }
     cluster.start_worker()
+
+
+def test_after_a_kill_the_same_command_ends_with_the_same_bytes(
+    undisturbed: Path, cluster: Cluster
+) -> None:
+    command = ["split", "drop.csv", "--scheduler", cluster.file, *OPTIONS, "--out"]
+    with start_and_wait(undisturbed, *command, "killed") as process:
+        process.kill()
+    sharder(*command, "killed", cwd=undisturbed)
+    assert tree(undisturbed / "killed") == tree(undisturbed / "data")
 
 
 def test_an_error_on_a_worker_is_told_as_of_a_thread_and_leaves_nothing(

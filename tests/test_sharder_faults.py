@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from faults import failing_disk, leave_free, small_disk
+from killing import OPTIONS, write_log
 from splitting import SHARDER, sharder, tree
-from test_sharder_resume import OPTIONS, write_log
 
 from sharder import cli
 

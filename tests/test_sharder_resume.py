@@ -5,35 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from splitting import SHARDER, failure, sharder, trapped, tree, write
+from killing import CHECKPOINT, OPTIONS, cut_off, write_log
+from splitting import SAMPLE, failure, sharder, tree
 
 from shared.block_profile import profile_block
 from shared.profile import Profile
 from shared.snapshot import pack, unpack
 from shared.values import read_text
-
-# So small that the source has 322 blocks, and a checkpoint after 256 of them.
-OPTIONS = ("--out", "data", "--block-bytes", "400", "--rows-per-shard", "50")
-CHECKPOINT = Path("data/.log_quest.partial/.checkpoint")
-
-
-def write_log(directory: Path, records: int = 5500) -> None:
-    random = Random(0)
-    lines = ["id,player,score,comment"]
-    for number in range(records):
-        score = "" if number % 7 == 0 else f"{random.gauss(10, 3):.3f}"
-        comment = '"a ""b"",\nc"' if number % 11 == 0 else f"word {random.randrange(30)}"
-        lines.append(f"{number},p{random.randrange(400)},{score},{comment}")
-        if number % 500 == 0:
-            lines.append(f"bad,{number}")
-    write(directory, "\n".join(lines) + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -51,30 +34,6 @@ def home(undisturbed: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def cut_off(
-    home: Path,
-    number: signal.Signals = signal.SIGKILL,
-    *options: str,
-    source: str = "drop.csv",
-    checkpoints: int = 1,
-    files: str = "split_data_",
-) -> str:
-    """Start a run that gets a signal behind so many checkpoints; return what it told."""
-    done = subprocess.run(
-        [SHARDER, "split", source, *OPTIONS, *options],
-        cwd=home,
-        env=trapped(home, number, checkpoints=checkpoints, files=files),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    ends = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
-    assert done.returncode == ends[number], done.stderr
-    assert (home / CHECKPOINT).exists()
-    return done.stderr
-
-
 def test_killed_again_and_again_it_ends_with_the_same_bytes(home: Path, undisturbed: Path) -> None:
     # Of half the size: a second checkpoint.
     small = ("--block-bytes", "200")
@@ -88,6 +47,26 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(home: Path, undistur
     assert tree(home / "data") == tree(undisturbed / "data")
     assert "11 rejected" in done.stderr
     sharder("verify", "data/log_quest", cwd=home)
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        ("messy.csv", ("--block-bytes", "700", "--no-profile")),
+        ("drop.csv", ("--group-by", "player", "--test-fraction", "0.2")),
+    ],
+)
+def test_killed_runs_of_other_kinds_go_on(
+    home: Path, source: str, options: tuple[str, ...]
+) -> None:
+    shutil.copy(SAMPLE, home / "messy.csv")
+    sharder("split", source, *OPTIONS, *options, cwd=home)
+    expected = tree(home / "data")
+    shutil.rmtree(home / "data")
+    cut_off(home, signal.SIGKILL, *options, source=source)
+    done = sharder("split", source, *OPTIONS, *options, cwd=home)
+    assert "going on at " in done.stderr
+    assert tree(home / "data") == expected
 
 
 def test_a_source_whose_name_is_no_utf8_is_gone_on_with(home: Path, undisturbed: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from killing import CHECKPOINT, OPTIONS, cut_off, write_log
 from splitting import read_side, sharder, tree
-from test_sharder_resume import CHECKPOINT, OPTIONS, cut_off, write_log
 
 from sharder.config import SplitConfig
 from sharder.graph.buckets import shuffle_keys

@@ -11,9 +11,9 @@ from random import Random
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from killing import OPTIONS, cut_off
 from msgspec.structs import replace
 from splitting import failure, read_side, sharder, tree, write
-from test_sharder_resume import OPTIONS, cut_off
 
 from sharder.sides.strata import deal
 from shared.layout import Side

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from killing import OPTIONS, cut_off
 from msgspec.structs import replace
 from splitting import failure, read_side, sharder, tree, write
-from test_sharder_resume import OPTIONS, cut_off
 
 from sharder.sides.quantile import Timeline
 from shared.layout import Side

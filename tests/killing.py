@@ -1,0 +1,52 @@
+"""Helpers of the tests that kill `sharder split`: a source of many blocks, a run cut off in it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+from random import Random
+
+from splitting import SHARDER, trapped, write
+
+# So small that the source has 322 blocks, and a checkpoint after 256 of them.
+OPTIONS = ("--out", "data", "--block-bytes", "400", "--rows-per-shard", "50")
+CHECKPOINT = Path("data/.log_quest.partial/.checkpoint")
+
+
+def write_log(
+    directory: Path, records: int = 5500, *, name: str = "drop.csv", seed: int = 0
+) -> None:
+    random = Random(seed)
+    lines = ["id,player,score,comment"]
+    for number in range(records):
+        score = "" if number % 7 == 0 else f"{random.gauss(10, 3):.3f}"
+        comment = '"a ""b"",\nc"' if number % 11 == 0 else f"word {random.randrange(30)}"
+        lines.append(f"{number},p{random.randrange(400)},{score},{comment}")
+        if number % 500 == 0:
+            lines.append(f"bad,{number}")
+    write(directory, "\n".join(lines) + "\n", name)
+
+
+def cut_off(
+    home: Path,
+    number: signal.Signals = signal.SIGKILL,
+    *options: str,
+    source: str = "drop.csv",
+    checkpoints: int = 1,
+    files: str = "split_data_",
+) -> str:
+    """Start a run that gets a signal behind so many checkpoints; return what it told."""
+    done = subprocess.run(
+        [SHARDER, "split", source, *OPTIONS, *options],
+        cwd=home,
+        env=trapped(home, number, checkpoints=checkpoints, files=files),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    ends = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
+    assert done.returncode == ends[number], done.stderr
+    assert (home / CHECKPOINT).exists()
+    return done.stderr
