@@ -14,6 +14,7 @@ from rich.console import Console
 
 from sharder.config import SplitConfig
 from sharder.dataset.kept import keep, save_kept
+from sharder.dataset.verify import require_manifest
 from sharder.disk.room import check_room
 from sharder.disk.target import Staging, staging
 from sharder.graph.assign import SIDES
@@ -21,6 +22,7 @@ from sharder.graph.buckets import ENTRY_BYTES, Buckets
 from sharder.graph.write import Shelf, too_many_shards
 from sharder.run.base import Base, check_options, check_sources, open_base
 from sharder.run.budget import estimate_shards, fit
+from sharder.run.finished import is_finished, leave_receipt
 from sharder.run.first_pass import check_repeatable, find_cuts, needs_first_pass
 from sharder.run.notes import print_doubts, print_found
 from sharder.run.passes import write_shards
@@ -71,6 +73,14 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
     console = console or Console(stderr=True)
     sources = open_checked(config, console)
     asked, config = config, fit(config, sources)
+    if is_finished(config, sources, console):
+        return SplitResult(
+            config.dataset,
+            require_manifest(config.dataset),
+            time.monotonic() - started,
+            earlier_bytes=sum(source.origin.size or 0 for source in sources),
+            memory_bytes=asked.memory_bytes,
+        )
     if config.scheduler is not None:
         config = dataclasses.replace(config, out=config.out.absolute())  # others write there
     with staging(config.dataset, overwrite=config.overwrite, append=config.append) as staged:
@@ -89,6 +99,7 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
         write_shards(sources, staged, shelf, config, standing, console)
         manifest = _describe(sources, staged, config, standing, base)
         save_manifest(manifest, staged.dataset)
+        leave_receipt(config, sources, staged)
     seconds = time.monotonic() - started
     return SplitResult(asked.dataset, manifest, seconds, standing.earlier_bytes, asked.memory_bytes)
 

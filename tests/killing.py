@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -11,7 +12,25 @@ from splitting import SHARDER, trapped, write
 
 # So small that the source has 322 blocks, and a checkpoint after 256 of them.
 OPTIONS = ("--out", "data", "--block-bytes", "400", "--rows-per-shard", "50")
+ENDS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
 CHECKPOINT = Path("data/.log_quest.partial/.checkpoint")
+
+
+# A signal comes behind the rename of a directory or file to its final name.
+COMMITTED = """
+import os, sys
+renamed = False
+
+def look(event, arguments):
+    global renamed
+    if renamed:
+        renamed = False
+        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+    if event == "os.rename":
+        renamed = str(arguments[1]).endswith(os.environ["RENAMED"])
+
+sys.addaudithook(look)
+"""
 
 
 def write_log(
@@ -46,7 +65,27 @@ def cut_off(
         timeout=120,
         check=False,
     )
-    ends = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
-    assert done.returncode == ends[number], done.stderr
+    assert done.returncode == ENDS[number], done.stderr
     assert (home / CHECKPOINT).exists()
     return done.stderr
+
+
+def cut_off_when_done(
+    home: Path, renamed: str, *arguments: object, number: signal.Signals, stdin: bytes = b""
+) -> str:
+    """Start a run that gets a signal when something has its final name; return what it told."""
+    (home / "trap").mkdir(exist_ok=True)
+    (home / "trap/sitecustomize.py").write_text(COMMITTED)
+    trap = {"PYTHONPATH": str(home / "trap"), "RENAMED": renamed, "SIGNAL": str(int(number))}
+    done = subprocess.run(
+        [SHARDER, *map(str, arguments)],
+        cwd=home,
+        env=os.environ | trap,
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout == b""
+    assert done.returncode == ENDS[number], done.stderr
+    return done.stderr.decode()

@@ -12,10 +12,11 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sharder.disk.growth import grow, shrink
+from sharder.disk.receipt import Receipt, load_receipt
 from shared.durable import refuse_link, sync_file_system, sync_names
 from shared.errors import ShardfitError, TargetError, UnreadableError, WorkerError, remedy
 from shared.layout import (
@@ -30,6 +31,7 @@ from shared.lock import LOCK_NAME, hold
 # Beside the dataset, whose name never begins with a dot.
 _RETIRED_NAME = ".retired"
 _CHECKPOINT_NAME = ".checkpoint"
+_RECEIPT_NAME = ".receipt"
 _BUCKETS_NAME = ".buckets"
 _REPAIR_NAME = ".repair"
 
@@ -42,6 +44,7 @@ class Staging:
         checkpoint: the path of the file that tells how far a run has come. With it, what is there
             is kept after a failure that may not happen again.
         buckets: the path of the directory for what is shuffled.
+        receipt: the path of the file that tells of a run which is done (`sharder.disk.receipt`).
     """
 
     def __init__(self, partial: Path, target: Path) -> None:
@@ -50,6 +53,7 @@ class Staging:
         self.dataset = partial / target.name
         self.checkpoint = partial / _CHECKPOINT_NAME
         self.buckets = partial / _BUCKETS_NAME
+        self.receipt = partial / _RECEIPT_NAME
 
     def begin(self) -> bool:
         """Empty the directory, and lay out a new dataset; return whether anything was there."""
@@ -60,7 +64,10 @@ class Staging:
         return found
 
     def clear(self) -> None:
-        """Empty the directory. The checkpoint goes first: without it, all else is debris."""
+        """Empty the directory, but for a receipt.
+
+        The checkpoint goes first: without it, all else is debris.
+        """
         self.checkpoint.unlink(missing_ok=True)
         for entry in self._entries():
             if entry.is_dir() and not entry.is_symlink():
@@ -81,7 +88,8 @@ class Staging:
                     refuse_link(inner)
 
     def _entries(self) -> list[Path]:
-        return [entry for entry in self._partial.iterdir() if entry.name != LOCK_NAME]
+        others = (LOCK_NAME, _RECEIPT_NAME)
+        return [entry for entry in self._partial.iterdir() if entry.name not in others]
 
     def restore(self) -> None:
         """Undo what a killed run had only half published, or clear up behind it."""
@@ -100,6 +108,10 @@ class Staging:
             if os.path.lexists(retired / place.name):
                 (retired / place.name).replace(place)
         retired.rmdir()
+
+    def find_receipt(self) -> Receipt | None:
+        """Return the receipt of a run that has put its dataset in its place, but not ended."""
+        return load_receipt(self.receipt, self._target)
 
     def keeps(self, error: BaseException) -> bool:
         """Tell whether what is there is worth keeping after an error."""
@@ -157,28 +169,57 @@ def staging(dataset: Path, *, overwrite: bool, append: bool = False) -> Iterator
                 staged.shrink()
             else:
                 _check_sides(dataset, overwrite=overwrite)
+            staged.receipt.unlink(missing_ok=True)  # of another run, or `settle` had found it
             try:
                 yield staged
                 if append:
                     staged.grow()
                 else:
                     staged.publish()
+                # The new dataset is in its place: an old one that cannot be deleted is no failure.
+                with contextlib.suppress(OSError):
+                    staged.clear()
             except BaseException as error:
                 staged.restore()
                 if append:
                     staged.shrink()
+                if staged.find_receipt():
+                    error.add_note("all was done by then: the same command will say so")
+                    raise
                 if staged.keeps(error):
                     error.add_note("what is done is kept: the same command goes on from there")
                 else:
                     staged.clear()
+                staged.receipt.unlink(missing_ok=True)
                 raise
-            # The new dataset is in its place: an old one that cannot be deleted is no failure.
-            with contextlib.suppress(OSError):
-                staged.clear()
+            staged.receipt.unlink(missing_ok=True)
     finally:
         for made in missing:
             with contextlib.suppress(OSError):  # it is not empty, or not there
                 made.rmdir()
+
+
+def settle(dataset: Path, is_same: Callable[[Receipt], bool]) -> bool:
+    """Clear up behind a run that was cut off when its dataset was in place, if it was the same run.
+
+    Args:
+        dataset: that it has made, or added to.
+        is_same: tells by its receipt whether it was the same.
+
+    Returns:
+        Whether it was.
+
+    Raises:
+        TargetError: another run is writing the dataset, or there is a link in the way.
+    """
+    if not (_hidden(dataset) / _RECEIPT_NAME).exists():
+        return False
+    with _held(dataset) as staged:
+        if not (receipt := staged.find_receipt()) or not is_same(receipt):
+            return False
+        staged.clear()
+        staged.receipt.unlink()
+        return True
 
 
 @contextlib.contextmanager

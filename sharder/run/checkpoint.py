@@ -141,6 +141,12 @@ def describe_job(config: SplitConfig, sources: Sequence[Source], base: str = "")
     """
     if not all(source.has_ranges for source in sources):
         return None
+    options = describe_options(config, sources)
+    return Job(options=options, sources=tuple(map(_describe_source, sources)), base=base)
+
+
+def describe_options(config: SplitConfig, sources: Sequence[Source]) -> dict[str, str]:
+    """Return the options that count, by their names."""
     options = {
         option.name: str(getattr(config, option.name))
         for option in dataclasses.fields(config)
@@ -149,7 +155,7 @@ def describe_job(config: SplitConfig, sources: Sequence[Source], base: str = "")
     if (cleaner := sources[0].cleaner) is not None:
         # Another code under the same name is another job.
         options["clean"] = f"{cleaner.code.function} of {cleaner.code.xxh3_128}"
-    return Job(options=options, sources=tuple(map(_describe_source, sources)), base=base)
+    return options
 
 
 def _describe_source(source: Source) -> SourceState:

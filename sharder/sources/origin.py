@@ -109,9 +109,10 @@ class Pipe(Origin):
     """A stream that can be read only once: stdin, a named pipe, a device.
 
     It can be opened more than once all the same: what was read `again` is kept, and read again.
+    When it was read to its end, its size is known, and the checksum of its ends.
     """
 
-    size = None
+    size: int | None = None
     has_ranges = False
 
     def __init__(self, name: str, handle: int | None = None) -> None:
@@ -127,6 +128,7 @@ class Pipe(Origin):
             status = os.fstat(self._file)
         self.identity = status.st_dev, status.st_ino
         self.kept = bytearray()
+        self._head, self._tail = bytearray(), bytearray()  # of all that was read
         self._interrupted, self._interrupt = os.pipe()
         for opened in (self._file, self._interrupted, self._interrupt):
             weakref.finalize(self, os.close, opened)
@@ -139,10 +141,19 @@ class Pipe(Origin):
         """Never asked for, since there are no ranges."""
         raise NotImplementedError
 
+    def checksum_ends(self) -> str | None:
+        """Return the checksum that a file of the same bytes has; None as long as it is read."""
+        return None if self.size is None else xxhash.xxh3_128_hexdigest(self._head + self._tail)
+
     def take(self, buffer: memoryview) -> int:
         """Read what comes next, at least a byte unless the stream has ended."""
         ready, _, _ = select.select([self._file, self._interrupted], [], [])
-        return 0 if self._interrupted in ready else os.readv(self._file, [buffer])
+        count = 0 if self._interrupted in ready else os.readv(self._file, [buffer])
+        taken = buffer[:count]
+        self._head += taken[: _END_BYTES - len(self._head)]
+        self._tail += taken[-_END_BYTES:]
+        del self._tail[:-_END_BYTES]
+        return count
 
     def interrupt(self) -> None:
         """End a read that is waiting in another thread."""

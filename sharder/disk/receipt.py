@@ -1,0 +1,58 @@
+"""What a run leaves when its dataset is in place, until it has cleared up behind itself.
+
+Who is killed in between has told nobody that all is done. The receipt tells the next run, so that
+the same command ends as it would have ended, and is not refused as one that was given twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from shared.durable import write_whole
+from shared.layout import MANIFEST_NAME
+from shared.manifest import measure
+from shared.reading import read_plain
+from shared.snapshot import seal, unseal
+
+# Options are short texts, and a source takes some 50 bytes.
+_MAX_BYTES = 64 << 20
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was asked to do, and what has come of it.
+
+    Attributes:
+        options: those that count, by their names.
+        sources: size of each, and checksum of its ends.
+        manifest: checksum of the file, as `shared.manifest.measure` gives it.
+    """
+
+    options: dict[str, str]
+    sources: tuple[tuple[int, str], ...]
+    manifest: str
+
+
+def save_receipt(receipt: Receipt, file: Path) -> None:
+    """Write a receipt, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_whole(file, seal(receipt))
+
+
+def load_receipt(file: Path, dataset: Path) -> Receipt | None:
+    """Read a receipt; None if there is none that is whole, or if its dataset is not in place.
+
+    Raises:
+        OSError: the manifest of the dataset cannot be read.
+    """
+    try:
+        receipt = unseal(read_plain(file, at_most=_MAX_BYTES), Receipt)
+    except (OSError, msgspec.DecodeError):
+        return None
+    manifest = dataset / MANIFEST_NAME
+    is_true = manifest.exists() and measure(manifest).xxh3_128 == receipt.manifest
+    return receipt if is_true else None

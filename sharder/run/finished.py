@@ -1,0 +1,85 @@
+"""A run that was killed when all was done: the same command, run again, finds its receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from sharder.config import SplitConfig
+from sharder.disk.receipt import Receipt, save_receipt
+from sharder.disk.target import Staging, settle
+from sharder.records.encoding import UTF8
+from sharder.run.checkpoint import describe_options
+from sharder.run.progress import say
+from sharder.sources.source import Source
+from sharder.sources.stream import Stream
+from shared.errors import SourceError
+from shared.layout import MANIFEST_NAME
+from shared.manifest import measure
+
+_CHUNK_BYTES = 1 << 20
+
+
+def leave_receipt(config: SplitConfig, sources: Sequence[Source], staged: Staging) -> None:
+    """Write what the same command is known by, once all is done but for its move to its place.
+
+    Not if a source is of a kind that cannot be known again.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if (known := _identify(sources)) is not None:
+        manifest = measure(staged.dataset / MANIFEST_NAME).xxh3_128
+        options = describe_options(config, sources)
+        save_receipt(Receipt(options=options, sources=known, manifest=manifest), staged.receipt)
+
+
+def is_finished(config: SplitConfig, sources: Sequence[Source], console: Console) -> bool:
+    """Tell whether an earlier run has done all of this, and was killed before it could say so.
+
+    Raises:
+        SourceError: that is known only now that a stream was read: it is another one.
+        TargetError: another run is writing the dataset.
+    """
+
+    def is_same(receipt: Receipt) -> bool:
+        if receipt.options != describe_options(config, sources):
+            return False
+        streams = [source for source in sources if not source.origin.has_ranges]
+        for source in streams:
+            say(console, f"{source.name}: is it what {config.dataset} has got last?")
+            _read_through(source)
+        if receipt.sources == _identify(sources):
+            return True
+        if streams:
+            raise SourceError(
+                streams[0].name,
+                expected=f"what the last run, which was killed, has added to {config.dataset}",
+                found="another drop, which was read to find that out",
+                hint="to split it, run the same command with --restart",
+            )
+        return False
+
+    # What is replaced or begun anew comes out the same.
+    if config.overwrite or config.restart or not settle(config.dataset, is_same):
+        return False
+    say(console, "an earlier run has done all of it, and was killed before it could say so")
+    return True
+
+
+def _identify(sources: Sequence[Source]) -> tuple[tuple[int, str], ...] | None:
+    """Return size and checksum of the ends of each source; None if one has none."""
+    known = []
+    for source in sources:
+        size, ends = source.origin.size, source.ends or source.origin.checksum_ends()
+        if size is None or ends is None:
+            return None
+        known.append((size, ends))
+    return tuple(known)
+
+
+def _read_through(source: Source) -> None:
+    with Stream(source.origin, None, UTF8) as stream:
+        while not stream.ended:
+            stream.read(_CHUNK_BYTES)
