@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from splitting import SAMPLE, failure, sharder, tree, write
+from measuring import run_measured
+from splitting import SAMPLE, SHARDER, failure, sharder, tree, write
 
 from sharder.sources.piece import ROUND_PIECES
 
@@ -27,13 +28,13 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_keeps_to_its_memory_and_the_shards_do_not_depend_on_it(large: Path) -> None:
     shards = []
-    for asked in (192, 320):
-        done = sharder(
-            *("split", "large.csv", "--out", f"{asked}", "--memory", f"{asked}MiB", *OPTIONS),
-            cwd=large,
-        )
-        (peak,) = re.findall(rf"at most (\d+) MiB of memory \(--memory {asked} MiB\)", done.stderr)
-        assert int(peak) <= 1.2 * asked
+    for asked, profile in ((192, "--profile"), (320, "--no-profile")):
+        options = ("--out", asked, "--memory", f"{asked}MiB", profile, *OPTIONS)
+        status, said, peak = run_measured((SHARDER, "split", "large.csv", *options), large)
+        assert status == 0
+        assert peak <= 1.2 * asked
+        (told,) = re.findall(rf"at most (\d+) MiB of memory \(--memory {asked} MiB\)", said)
+        assert int(told) == pytest.approx(peak, abs=4)
         shards.append(tree(large / f"{asked}" / "log_quest" / "splited"))
     assert shards[0] == shards[1]
 

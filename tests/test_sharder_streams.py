@@ -7,7 +7,6 @@ import gzip
 import io
 import lzma
 import os
-import re
 import signal
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from measuring import run_measured
 from rich.console import Console
 from rich.filesize import decimal
 from splitting import SHARDER, failure, sharder, tree, write
@@ -155,19 +155,11 @@ def test_a_bomb_is_refused_in_bounded_memory(tmp_path: Path) -> None:
         file.write(b"a,b\n1,")
         for _ in range(600):
             file.write(bytes(1 << 20))
-    command = [SHARDER, "split", "bomb.csv.gz", "--out", "data", "--workers", "2"]
-    peaks = [0]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
-        assert process.stderr
-        # Not from `wait4`, whose peak begins with the memory of the process that runs the tests.
-        while process.poll() is None:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            peaks += map(int, re.findall(r"VmHWM:\s+(\d+) kB", status))
-            time.sleep(0.01)
-        message = process.stderr.read()
-    assert process.returncode == 1
-    assert b"record 1 (line 2, byte 4): expected a record of at most 16,777,216 bytes" in message
-    assert 0 < max(peaks) < 400 * 1024
+    command = (SHARDER, "split", "bomb.csv.gz", "--out", "data", "--workers", 2)
+    status, message, peak = run_measured(command, tmp_path)
+    assert status == 1
+    assert "record 1 (line 2, byte 4): expected a record of at most 16,777,216 bytes" in message
+    assert 0 < peak < 400
 
 
 def test_a_stream_without_records_is_refused(tmp_path: Path) -> None:
