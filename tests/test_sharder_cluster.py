@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import killing
 import pytest
 from dask_cluster import Cluster
-from killing import write_log
+from killing import cut_off, write_log
 from splitting import SHARDER, failure, sharder, tree, write
 
 # Small blocks, and so many that a worker can be killed among them.
@@ -74,6 +75,18 @@ def test_after_a_kill_the_same_command_ends_with_the_same_bytes(
         process.kill()
     sharder(*command, "killed", cwd=undisturbed)
     assert tree(undisturbed / "killed") == tree(undisturbed / "data")
+
+
+def test_a_source_that_has_changed_since_a_kill_is_refused(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    write_log(tmp_path)
+    cut_off(tmp_path)
+    with (tmp_path / "drop.csv").open("a") as file:
+        file.write("5500,p1,1.5,late\n")
+    command = ("split", "drop.csv", *killing.OPTIONS, "--scheduler", cluster.file)
+    message = failure(*command, cwd=tmp_path)
+    assert "bytes that the unfinished run has begun to split, found other bytes" in message
 
 
 def test_an_error_on_a_worker_is_told_as_of_a_thread_and_leaves_nothing(

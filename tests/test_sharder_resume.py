@@ -97,15 +97,24 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(home: Path, undisturbed: Path) ->
     assert tree(home / "data") == tree(undisturbed / "data")
 
 
-def test_a_source_that_has_changed_is_refused_until_the_run_is_begun_anew(home: Path) -> None:
-    cut_off(home)
+@pytest.mark.parametrize("append", [False, True])
+def test_a_source_that_has_changed_is_refused_until_the_run_is_begun_anew(
+    home: Path, append: bool
+) -> None:
+    more = ("--append",) if append else ()
+    if append:
+        write_log(home, 500, name="first.csv", seed=1)
+        sharder("split", "first.csv", *OPTIONS, cwd=home)
+    cut_off(home, signal.SIGKILL, *more)
     with (home / "drop.csv").open("a") as file:
         file.write("5500,p1,1.5,late\n")
-    message = failure("split", "drop.csv", *OPTIONS, cwd=home)
+    message = failure("split", "drop.csv", *OPTIONS, *more, cwd=home)
     assert "bytes that the unfinished run has begun to split, found other bytes" in message
     assert (home / CHECKPOINT).exists()
-    done = sharder("split", "drop.csv", *OPTIONS, "--restart", cwd=home)
-    assert "5,512 records = " in done.stderr
+    if append:
+        sharder("verify", "data/log_quest", cwd=home)
+    done = sharder("split", "drop.csv", *OPTIONS, *more, "--restart", cwd=home)
+    assert ("drop 2: 5,512 records" if append else "5,512 records = ") in done.stderr
 
 
 def test_other_options_begin_anew(home: Path) -> None:
