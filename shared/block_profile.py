@@ -117,7 +117,7 @@ def _moments(numbers: npt.NDArray[Any], minimum: Any) -> tuple[np.longdouble, np
 
 
 def _profile_text(parsed: Parsed, limits: Limits) -> BlockColumn:
-    values, counts, hashes = count_texts(parsed.text.drop_null(), limits)
+    values, counts, hashes = count_texts(parsed.text, limits)
     extremes = pc.min_max(parsed.text if hashes is not None else values).as_py()
     return BlockColumn(
         type=ColumnType.TEXT,

@@ -46,20 +46,30 @@ def count_numbers(
     # No fewer values than buckets. A sort, to count them all, takes ten times as long.
     at_least = int(np.count_nonzero(filled))
     if at_least <= limits.values:
-        values, counts = np.unique(numbers, return_counts=True)
+        values, counts = _count_all(numbers)
         if len(values) <= limits.values:
             return values, counts, None
         return *frequent(values, counts), smallest(hash_numbers(values), limits.hashes, len(values))
     crowded = filled >= _frequent_count(len(numbers))
-    values, counts = np.unique(numbers[crowded[buckets]], return_counts=True)
+    in_crowd = numbers[crowded[buckets]] if crowded.any() else numbers[:0]
+    values, counts = _count_all(in_crowd)
     return *frequent(values, counts, len(numbers)), smallest(hashes, limits.hashes, at_least)
+
+
+def _count_all(numbers: npt.NDArray[Any]) -> tuple[Values, Counts]:
+    # Arrow's table of hashes takes a third of the time of NumPy's sort. 0 is added since to Arrow
+    # 0.0 and -0.0 are two numbers.
+    counted = pa.array(numbers + numbers.dtype.type(0)).value_counts()
+    return counted.field("values").to_numpy(), counted.field("counts").to_numpy()
 
 
 def count_texts(
     texts: pa.StringArray, limits: Limits
 ) -> tuple[pa.StringArray, Counts, Hashes | None]:
-    """Count the different texts of a block, (N,) without nulls; else as `count_numbers`."""
+    """Count the different texts of a block, (N,), but for nulls; else as `count_numbers`."""
     counted = texts.value_counts()
+    if texts.null_count:
+        counted = counted.filter(counted.field("values").is_valid())
     values, counts = counted.field("values"), counted.field("counts").to_numpy()
     if len(values) <= limits.values and values.nbytes <= limits.text_bytes:
         return values, counts, None

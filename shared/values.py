@@ -234,20 +234,28 @@ def _look_at_zeros(text: pa.StringArray) -> tuple[bool, bool]:
     """
     offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
     data = np.frombuffer(text.buffers()[2], np.uint8)
-    starts, ends = offsets[:-1], offsets[1:]
-    # Clipped: a null behind the last field begins where the data ends.
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    # Clipped: what is behind the last field is beyond the data. Lengths say what counts.
     first = data.take(starts, mode="clip")
-    zero = np.flatnonzero(first == ord("0"))
-    behind, stop = starts[zero] + 1, ends[zero]
+    zero, minus = first == ord("0"), first == ord("-")
+    has_minus = bool(minus.any())
+    if not has_minus and not zero.any():
+        return False, False
+    second = data.take(starts + 1, mode="clip")
+    leading = zero & _goes_on(second) & (lengths > 1)
     negative = False
-    if len(minus := np.flatnonzero(first == ord("-"))):
-        minus = minus[data.take(starts[minus] + 1, mode="clip") == ord("0")]
-        negative = bool((starts[minus] + 2 == ends[minus]).any())
-        behind = np.concatenate([behind, starts[minus] + 2])
-        stop = np.concatenate([stop, ends[minus]])
-    digit = data[behind[behind < stop]]
-    leading = (digit >= ord("0")) & (digit <= ord("9")) | (digit | 32 == ord("x"))
+    if has_minus:
+        minus &= second == ord("0")
+        leading |= minus & _goes_on(data.take(starts + 2, mode="clip")) & (lengths > 2)
+        negative = bool((minus & (lengths == 2)).any())
     return bool(leading.any()), negative
+
+
+def _goes_on(behind_zero: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Tell which bytes make an id, or another base, of a zero before them."""
+    goes_on: npt.NDArray[np.bool_] = (behind_zero >= ord("0")) & (behind_zero <= ord("9"))
+    goes_on |= behind_zero | 32 == ord("x")
+    return goes_on
 
 
 def _count(text: pa.StringArray) -> dict[str, int]:
