@@ -5,22 +5,19 @@ from __future__ import annotations
 import csv
 import gzip
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import click
 import pytest
+from programs import COMMANDS, PROGRAMS, options_of
 from splitting import shell
-
-from sharder.cli import cli as sharder_cli
-from trainer.cli import cli as trainer_cli
 
 ROOT = Path(__file__).parents[1]
 RECORDS = 3000
-
-REFERENCES = {"sharder": sharder_cli, "trainer": trainer_cli}
 
 
 def read_blocks(program: str, language: str) -> list[str]:
@@ -29,11 +26,18 @@ def read_blocks(program: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
-def walk(group: click.Group) -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        yield name, command
-        if isinstance(command, click.Group):
-            yield from walk(command)
+def given(program: str, path: tuple[str, ...]) -> set[str]:
+    """Return the options that the examples of a reference give to a command."""
+    found = set()
+    for block in read_blocks(program, "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.shlex(line, posix=True, punctuation_chars=True)
+            words.whitespace_split = True
+            for is_command, call in groupby(words, lambda word: not set(word) <= set("();<>|&")):
+                called = list(call)
+                if is_command and tuple(called[: len(path)]) == path:
+                    found |= {word for word in called if word.startswith("--")}
+    return found
 
 
 @pytest.fixture
@@ -72,18 +76,14 @@ def drops(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("program", REFERENCES)
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_the_examples_work(program: str, drops: Path) -> None:
     for example in read_blocks(program, "sh"):
         done = shell(f"set -e; {example}", cwd=drops)
         assert done.returncode == 0, f"{example}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("program", REFERENCES)
-def test_each_option_has_an_example(program: str) -> None:
-    words = set(re.findall(r"--[a-z-]+", "".join(read_blocks(program, "sh"))))
-    for name, command in walk(REFERENCES[program]):
-        for parameter in command.params:
-            if isinstance(parameter, click.Option):
-                names = {*parameter.opts, *parameter.secondary_opts}
-                assert names & words, f"{program} {name} {parameter.opts}"
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=str)
+def test_each_option_has_an_example(path: tuple[str, ...], command: click.Command) -> None:
+    examples = given(path[0], path)
+    assert [names for names in options_of(command) if not names & examples] == []

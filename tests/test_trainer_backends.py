@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import os
@@ -10,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from feeding import write_numbered
+from support import write_dataset
+from training import TRAINER
 
 SCRIPT = """
 import sys
@@ -19,45 +21,65 @@ from trainer.config import EvaluateConfig, FitConfig
 from trainer.sequence import CSVSequence
 
 batches = CSVSequence("log", label="clear", cache="off", workers=1)
-model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, activation="sigmoid")])
+width = batches.spec.width
+model = keras.Sequential([keras.Input((width,)), keras.layers.Dense(1, activation="sigmoid")])
 model.compile("sgd", "binary_crossentropy")
 model.fit(batches, epochs=2, verbose=0)
 batches.close()
 print(keras.backend.backend(), "tensorflow" in sys.modules)
 """
+RAW_COLUMNS = """
+import csv, sys
+import keras, numpy as np
+
+model = keras.saving.load_model("run/model.keras")
+with open(sys.argv[1], newline="") as lines:
+    rows = list(csv.DictReader(lines))
+power = np.array([[float(row["power"])] for row in rows])
+class_ = np.array([[row["class"]] for row in rows])
+print(*model.predict_on_batch({"power": power, "class": class_})[:, 0])
+"""
+FIT = ("fit", "log", "--label", "clear", "--out", "run", "--workers", "0")
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_backend_trains_and_its_run_takes_raw_columns(backend: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    write_numbered(tmp_path / "log", 200, validate=40, rows_per_shard=50)
-    environment = os.environ | {"KERAS_BACKEND": backend}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
-    assert done.stdout == f"{backend} False\n", done.stderr
+    rows = [(f"{n % 9}.5", ("mage", "騎士", "bard")[n % 3], str(n % 2)) for n in range(240)]
+    header = ("power", "class", "clear")
+    write_dataset(tmp_path / "log", header, rows[:200], validate=rows[200:], rows_per_shard=50)
+    shard = "log/splited/split_data_00000.csv"
 
-    trainer = str(Path(sys.executable).with_name("trainer"))
+    def run(*command: str, backend: str = backend) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"KERAS_BACKEND": backend}
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    done = run(sys.executable, "-c", SCRIPT)
+    assert done.stdout == f"{backend} False\n", done.stderr
     for command in (
-        ("fit", "log", "--label", "clear", "--out", "run", "--epochs", "1", "--workers", "0"),
-        ("fit", "log", "--label", "clear", "--out", "run", "--more-epochs", "1", "--workers", "0"),
+        (*FIT, "--epochs", "1"),
+        (*FIT, "--more-epochs", "1"),
+        ("predict", "run", shard, "--out", "predicted.csv"),
         ("evaluate", "run", "log", "--json", "--workers", "0"),
     ):
-        done = subprocess.run(
-            [trainer, *command], cwd=tmp_path, env=environment, capture_output=True, text=True,
-            check=False,
-        )  # fmt: skip
+        done = run(TRAINER, *command)
         assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["records"] == 40
-    run = json.loads((tmp_path / "run/run.json").read_text())
-    assert run["epochs"] == 2
-    assert backend in run["versions"]
-    done = subprocess.run(
-        [trainer, "export", "run", "--format", "saved_model"], cwd=tmp_path, env=environment,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    found = json.loads((tmp_path / "run/run.json").read_text())
+    assert found["epochs"] == 2
+    assert backend in found["versions"]
+
+    done = run(sys.executable, "-c", RAW_COLUMNS, shard, backend="tensorflow")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "predicted.csv").open(newline="") as lines:
+        predicted = [float(row["probability"]) for row in csv.DictReader(lines)]
+    assert len(predicted) == 50
+    assert [float(number) for number in done.stdout.split()] == pytest.approx(predicted, abs=1e-5)
+
+    done = run(TRAINER, "export", "run", "--format", "saved_model")
     assert f"KERAS_BACKEND: expected tensorflow, which writes saved_model, found {backend}" in (
         done.stderr
     )
