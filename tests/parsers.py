@@ -19,6 +19,7 @@ import numpy as np
 import xxhash
 from support import write_dataset
 
+from sharder.disk.receipt import Receipt, load_receipt
 from sharder.graph.buckets import Buckets
 from sharder.graph.ledger import Ledger
 from sharder.graph.number import Numbering
@@ -151,6 +152,12 @@ def parse_sharder_checkpoint(data: bytes, directory: Path) -> None:
         restore_profile(checkpoint.profile, ("a", "b"))
 
 
+def parse_receipt(data: bytes, directory: Path) -> None:
+    """Read the receipt of a split, with a checksum that is right."""
+    (directory / ".receipt").write_bytes(xxhash.xxh3_128_digest(data) + data)
+    load_receipt(directory / ".receipt", directory)
+
+
 def parse_profile(data: bytes, directory: Path) -> None:
     """Read the profile in the checkpoint of a split."""
     restore_profile(data, ("a", "b"))
@@ -180,6 +187,10 @@ def _sharder_checkpoint() -> list[bytes]:
         split=Split(seed=0, validate_fraction=0.1),
     )
     return [pack(checkpoint)]
+
+
+def _receipt() -> list[bytes]:
+    return [pack(Receipt(options={"seed": "0"}, sources=((100, "0" * 32),), manifest="0" * 32))]
 
 
 def _profile() -> list[bytes]:
@@ -250,6 +261,7 @@ PARSERS: dict[str, Callable[[bytes, Path], None]] = {
     "cache": parse_cache,
     "array": parse_array,
     "sharder-checkpoint": parse_sharder_checkpoint,
+    "receipt": parse_receipt,
     "profile": parse_profile,
     "trainer-checkpoint": parse_trainer_checkpoint,
 }
@@ -259,6 +271,7 @@ _MADE: dict[str, Callable[[], list[bytes]]] = {
     "cache": _cache,
     "array": _array,
     "sharder-checkpoint": _sharder_checkpoint,
+    "receipt": _receipt,
     "profile": _profile,
     "trainer-checkpoint": _trainer_checkpoint,
 }

@@ -46,6 +46,7 @@ def home(tmp_path: Path) -> Path:
         (".lock", "precious/important.txt"),
         (".checkpoint", "precious/important.txt"),
         (".checkpoint.tmp", "precious/important.txt"),
+        (".receipt", "precious/important.txt"),
         (".retired", "precious"),
         ("log_quest", "precious"),
         ("log_quest/splited", "precious/splited"),

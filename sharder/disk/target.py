@@ -81,7 +81,7 @@ class Staging:
         Raises:
             TargetError: there is a link.
         """
-        for path in self._entries():
+        for path in (*self._entries(), self.receipt):
             refuse_link(path)
             if path.name != _RETIRED_NAME and path.is_dir():  # an old dataset may be a link
                 for inner in (*path.iterdir(), *(path / REJECTED_NAME).glob("*")):
