@@ -71,6 +71,20 @@ def test_a_damaged_cache_is_told_and_made_again(
     assert said == [line]
 
 
+@pytest.mark.parametrize("size", [0, 300])
+def test_a_cache_that_is_cut_off_while_it_is_used_is_told(dataset: Path, size: int) -> None:
+    expected = open_sequence(dataset, cache="off")
+    epochs = [epoch_of(expected) for _ in range(2)]
+    cache = fill(dataset)
+    said: list[str] = []
+    sequence = open_sequence(dataset, said)
+    assert same(epoch_of(sequence), epochs[0])
+    os.truncate(cache / "x.npy", size)
+    assert same(epoch_of(sequence), epochs[1])
+    (line,) = said
+    assert f"x.npy: expected 588 bytes, as when it was opened, found {size}; the cache is" in line
+
+
 def test_a_damaged_cache_that_cannot_be_removed_is_told_once(dataset: Path, tmp_path: Path) -> None:
     expected = open_sequence(dataset, cache="off")
     epochs = [epoch_of(expected) for _ in range(3)]

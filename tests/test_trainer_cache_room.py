@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 from caching import caches, epoch_of, fill, open_sequence, same, write_log
+from faults import leave_free, small_disk
+from feeding import write_numbered
+
+import trainer.caching.store
+from trainer.caching.writer import CacheWriter
 
 
 @pytest.fixture
@@ -83,6 +88,38 @@ def test_where_the_disk_is_full_the_run_goes_on_from_the_shards(dataset: Path) -
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "File too large" in said[0]
     assert caches(dataset) == []
+
+
+@pytest.mark.parametrize("written", [0, 1, 8])
+def test_where_the_disk_gets_full_the_run_goes_on_from_the_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    dataset = write_numbered(tmp_path / "log", 4000, rows_per_shard=500)
+    expected = open_sequence(dataset, cache="off", shuffle_window=1)
+    epochs = [epoch_of(expected) for _ in range(2)]
+    monkeypatch.setattr(trainer.caching.store, "FREE_BYTES", 0)
+    said: list[str] = []
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        complete = CacheWriter._complete
+
+        def complete_without_room(writer: CacheWriter) -> None:
+            leave_free(disk, 0)
+            complete(writer)
+
+        monkeypatch.setattr(CacheWriter, "_complete", complete_without_room)
+        sequence = open_sequence(dataset, said, shuffle_window=1, cache=disk / "caches")
+        batches = [sequence[index] for index in range(written)]
+        if written < 8:
+            leave_free(disk, 0)
+        batches += [sequence[index] for index in range(written, 8)]
+        sequence.on_epoch_end()
+        assert same(batches, epochs[0])
+        assert same(epoch_of(sequence), epochs[1])
+        sequence.close()
+        assert not list(disk.glob("caches/*"))
+    (line,) = said
+    assert line.startswith("no cache of the train side: ")
+    assert line.endswith("No space left on device" if written else "with 0.00 GB left free")
 
 
 def test_where_nothing_can_be_written_beside_the_dataset_the_user_s_place_is_taken(

@@ -151,8 +151,9 @@ class Cache:
         proved.
 
         Raises:
-            ContractError: a checksum is another one.
+            ContractError: a checksum is another one, or a file was cut off.
         """
+        self._check_sizes()
         if self._unproved.any():
             for shard in np.unique(np.searchsorted(self._ends, rows, side="right")):
                 if self._unproved[shard]:
@@ -161,6 +162,19 @@ class Cache:
         if self._x_bytes > _MAPPED_BYTES:
             self._limit_mapped(rows)
         return batch
+
+    def _check_sizes(self) -> None:
+        """Refuse files that were cut off since they were mapped: to touch what is gone is SIGBUS.
+
+        Within the 50 µs of a batch that may still come.
+        """
+        for name, mapped in zip(ARRAY_NAMES, self._maps, strict=False):
+            if mapped.size() != len(mapped):
+                raise ContractError(
+                    self.path / name,
+                    expected=f"{len(mapped):,} bytes, as when it was opened",
+                    found=f"{mapped.size():,}",
+                )
 
     def _prove(self, shard: int) -> None:
         first = int(self._ends[shard - 1]) if shard else 0
