@@ -15,7 +15,7 @@ from training import TRAINER
 
 # A model with state of every kind: random numbers, moving averages of its own and of Adam's. Where
 # FAULT says so, the process meets its end at the first of Python's audit events that matches: it
-# is killed, or the disk is full.
+# is killed, the disk is full, or the file that it opens has vanished or lost its end.
 MODEL = """
     import errno, os, re, signal, sys
     import keras
@@ -39,7 +39,12 @@ MODEL = """
         if event[0] in ("open", "os.rename", "os.remove") and re.search(moment, repr(event)):
             if fault == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if fault == "full":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if fault == "gone" and os.path.exists(event[1][0]):
+                os.rename(event[1][0], event[1][0] + ".away")
+            if fault == "cut":
+                os.truncate(event[1][0], 100)
 """
 # 150 steps an epoch, a checkpoint at 60 and at 120.
 OPTIONS = ("--label", "clear", "--model", "own:build", "--epochs", "3", "--batch-size", "20",
@@ -81,7 +86,7 @@ def start_fit(
 def fit(home: Path, out: str, *options: object, status: int = 0, **environment: str) -> str:
     """Run `trainer fit` to its end, and return what it told."""
     with start_fit(home, out, *options, **environment) as process:
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=600)
     assert process.returncode == status, told
     assert "Traceback" not in told
     return told

@@ -58,10 +58,9 @@ def test_workers_killed_at_random_change_nothing(tmp_path: Path) -> None:
     # The cache would make workers needless after an epoch.
     options = ("--cache", "off", "--workers", 2, "--epochs", 12)
     fit(home, "undisturbed", *options)
-    killed = runs = 0
+    killed = stopped = finished = 0
     while killed < int(os.environ.get("KILLS", "50")):
-        run = f"killed-{runs}"
-        with start_fit(home, run, *options) as process:
+        with start_fit(home, "run", *options) as process:
             while process.poll() is None:
                 time.sleep(rng.uniform(0.5, 3.0))
                 if workers := children_of(process.pid):
@@ -69,9 +68,16 @@ def test_workers_killed_at_random_change_nothing(tmp_path: Path) -> None:
                         os.kill(rng.choice(workers), signal.SIGKILL)
                         killed += 1
             _, told = process.communicate()
-        assert process.returncode == 0, told
         assert "Traceback" not in told
-        assert_same(home / run, home / "undisturbed")
-        shutil.rmtree(home / run)
-        runs += 1
-        print(f"{killed} workers killed, {runs} runs finished")
+        if process.returncode:
+            # At one place three times: where the machine is slow, a worker may never have started.
+            assert "expected a worker that gets through, found 3 that did not" in told
+            stopped += 1
+        else:
+            assert_same(home / "run", home / "undisturbed")
+            shutil.rmtree(home / "run")
+            finished += 1
+        print(f"{killed} workers killed, {stopped} runs stopped, {finished} runs finished")
+    if (home / "run").exists():
+        fit(home, "run", *options)
+        assert_same(home / "run", home / "undisturbed")

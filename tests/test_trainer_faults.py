@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ from trainer.features.encode import Batch
 from trainer.feeding.feed import Feed
 from trainer.shards.shard import Shard
 
-OPTIONS = ("--cache", "off", "--epochs", 1)
+# Of 30 shards, four are read at a time.
+OPTIONS = ("--cache", "off", "--epochs", 1, "--shuffle-window", 4)
 SHARD = "data/log_validate/splited/split_data_00002.csv"
 
 
@@ -59,6 +61,30 @@ def test_full_and_failing_disks_cost_no_step(home: Path, tmp_path: Path) -> None
         assert_same(run, home / "undisturbed")
 
 
+def test_shards_that_vanish_or_change_in_mid_epoch_are_named_and_the_run_goes_on(
+    home: Path,
+) -> None:
+    # Without workers, the process that takes them away opens them itself.
+    options = (*OPTIONS, "--workers", 0)
+    train, validate = home / "data/log/splited", home / "data/log_validate/splited"
+    gone, cut = train / "split_data_00020.csv", validate / "split_data_00003.csv"
+    whole = cut.read_bytes()
+
+    told = fit(home, "shards", *options, status=1, FAULT=f"gone at open.*{gone.name}")
+    assert f"{gone.relative_to(home)}: expected a shard, found No such file or directory" in told
+    Path(f"{gone}.away").rename(gone)
+    told = fit(home, "shards", *options, status=1, FAULT=f"cut at open.*validate.*{cut.name}")
+    assert re.search(r"goes on at epoch 1, batch \d\d+ of 150", told)
+    assert (
+        f"{cut.relative_to(home)}: expected {len(whole)} bytes, as in the manifest, found 100; "
+        "the shard has changed"
+    ) in told
+    cut.write_bytes(whole)
+    told = fit(home, "shards", *OPTIONS)
+    assert "goes on at epoch 1, validation" in told
+    assert_same(home / "shards", home / "undisturbed")
+
+
 def test_workers_that_are_killed_change_no_metric(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +107,24 @@ def test_workers_that_are_killed_change_no_metric(
     told = capfd.readouterr().err
     assert told.count("was killed by SIGKILL (out of memory?)") >= 2
     assert told.count("another one takes its place") >= 2
+
+
+def test_a_shard_that_vanishes_during_an_evaluation_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = EvaluateConfig(run=home / "undisturbed", dataset=home / "data/log", workers=0)
+    read, gone = Feed.read, home / SHARD
+
+    def read_and_lose(feed: Feed, *args: Sequence[Shard], **options: object) -> list[Batch]:
+        batches = read(feed, *args, **options)  # type: ignore[arg-type]
+        if gone.exists():
+            gone.rename(home / "away.csv")
+        return batches
+
+    monkeypatch.setattr(Feed, "read", read_and_lose)
+    with pytest.raises(ContractError, match=f"{SHARD}: expected a shard, found No such file"):
+        evaluate.run(config)
+    (home / "away.csv").rename(gone)
 
 
 def test_predictions_wait_for_room_on_the_disk(home: Path, tmp_path: Path) -> None:
