@@ -24,6 +24,20 @@ class Bytes(click.ParamType[int]):
         return int(number) * unit
 
 
+class AutoOr(click.ParamType[Any]):
+    """What another type takes, or `auto`, which becomes None: the program chooses."""
+
+    name = "auto"
+
+    def __init__(self, other: click.ParamType[Any]) -> None:
+        """Take `auto`, or what `other` takes."""
+        self._other = other
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Read an option's value."""
+        return None if value == "auto" else self._other.convert(value, param, ctx)
+
+
 class OutPath(click.Path):
     """A place to write to; an empty one, as an unset variable leaves it, is not meant as `.`."""
 

@@ -13,6 +13,7 @@ from trainer.features.label import LabelSpec
 from trainer.features.parameters import embedding_size
 from trainer.features.spec import Feature, FeatureSpec, Hashed, Standard, Text, Vocabulary
 from trainer.training.model import build_model, compile_model, load_model_function
+from trainer.training.steps import choose_steps
 
 NUMBERS = (
     Standard(column="a", mean=0.0, std=1.0, fill=0.0, indicator=True),
@@ -140,3 +141,14 @@ def test_a_model_of_ones_own_that_does_not_fit_is_refused(
     with pytest.raises(kind) as error:
         load_model_function(reference, SPEC)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "steps", "chosen"),
+    [(100, 1000, 16), (100, 999, 1), (1000, 1000, 7), (10_000, 1000, 1)],
+)
+def test_many_short_steps_of_the_default_model_are_made_in_one_call(
+    batch_size: int, steps: int, chosen: int
+) -> None:
+    # 142,000 weights; those of embeddings do not count.
+    assert choose_steps(build_model(SPEC), batch_size=batch_size, steps=steps) == chosen

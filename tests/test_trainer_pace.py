@@ -50,6 +50,22 @@ def test_a_step_waits_from_the_end_of_the_one_before_until_its_batch_is_there(
     assert said == ["epoch 1/1  loss 0.25  8.0 s  5 records/s  44% waiting"]
 
 
+def test_steps_in_one_call_wait_for_all_their_batches(
+    sequence: CSVSequence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = WaitMeter(sequence)
+    clock = iter((0.0, 5.0, 9.0))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    sequence.asked_s = np.array([0.5, 1.0, 2.5, 4.0])
+    sequence.handed_s = np.array([1.0, 2.0, 3.0, 7.0])
+
+    meter.on_epoch_begin(0)
+    meter.on_train_batch_end(2)
+    meter.on_train_batch_end(5)  # Keras counts on past the end of the epoch
+
+    assert (meter.seconds, meter.waited_s) == (9.0, 0.5 + 1.0 + 0.5 + 2.0)
+
+
 @pytest.mark.parametrize(
     ("waited_s", "shards_waited_s", "options", "advice"),
     [

@@ -115,6 +115,23 @@ def interrupt(process: subprocess.Popen[str], number: signal.Signals, *, status:
     return told
 
 
+def test_steps_in_one_call_give_the_same_and_go_on_anywhere(home: Path) -> None:
+    calls = ("--steps-per-execution", 16)
+    # At the first end of a call behind 120 batches. The last call of an epoch makes 6 steps.
+    moment = "killed at rename.*epoch-00001-batch-000000128"
+    fit(home, "calls", *calls, status=-signal.SIGKILL, FAULT=moment)
+    told = fit(home, "calls", "--steps-per-execution", 7)
+    assert goes_on(told) == "at epoch 2, batch 65 of 150"
+    assert_same(home / "calls", home / "undisturbed")
+
+    told = fit(home, "no-number", *calls, "--learning-rate", "1e38", status=1)
+    assert re.search(
+        r"epoch 1, one of batches 1 to 16 \(\S+/split_data_\d{5}.csv and 29 more\): expected a "
+        r"finite loss, .* with --steps-per-execution 1, the same command finds out which",
+        told,
+    )
+
+
 def test_more_epochs_go_on_with_a_finished_run(home: Path) -> None:
     for out in ("longer", "longer-cut"):
         shutil.copytree(home / "undisturbed", home / out)

@@ -14,7 +14,7 @@ import click
 
 from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
-from shared.options import Bytes, OutPath
+from shared.options import AutoOr, Bytes, OutPath
 from trainer.config import (
     EvaluateConfig,
     ExportConfig,
@@ -106,6 +106,10 @@ def cli() -> None:
 @click.option("--mixed-precision", is_flag=True, help="Multiply matrices in bfloat16.")
 @click.option("--jit-compile", type=click.Choice(get_args(Jit)), default=_DEFAULTS.jit_compile,
               show_default=True, help="Compile the steps with XLA.")  # fmt: skip
+@click.option("--steps-per-execution", type=AutoOr(click.INT), metavar="auto|N", default="auto",
+              show_default=True,
+              help="Batches whose steps are made in one call of the backend; auto is up to 16 "
+              "for the default model.")  # fmt: skip
 @click.option("--checkpoint-every", type=int, default=_DEFAULTS.checkpoint_every, metavar="N",
               show_default=True,
               help="Batches between two checkpoints; each epoch ends with one, too.")  # fmt: skip

@@ -21,7 +21,7 @@ ModelFormat = Literal["saved_model", "onnx"]
 NEUTRAL_OPTIONS = frozenset(
     {
         *("dataset", "out", "workers", "max_queue_size", "worker_timeout", "cache", "cache_bytes"),
-        *("checkpoint_every", "overwrite"),
+        *("checkpoint_every", "overwrite", "steps_per_execution"),
         # The features themselves are compared.
         "features",
     }
@@ -60,6 +60,8 @@ class FitConfig:
         missing: what stands for a missing number (see `trainer.derive.rules.derive_features`).
         mixed_precision: whether to multiply matrices in bfloat16.
         jit_compile: whether XLA compiles the steps: "auto", "on" or "off".
+        steps_per_execution: batches whose steps are made in one call of the backend; None is up to
+            16, by the length of the default model's steps, or what one's own is compiled with.
         checkpoint_every: batches between two checkpoints; every epoch ends with one, too.
         more_epochs: passes to go on with a finished run, at most.
         overwrite: whether to replace a run in `out`.
@@ -96,6 +98,7 @@ class FitConfig:
     missing: Missing = "indicator"
     mixed_precision: bool = False
     jit_compile: Jit = "auto"
+    steps_per_execution: int | None = None
     # One takes as long as two steps.
     checkpoint_every: int = 1000
     more_epochs: int | None = None
@@ -110,6 +113,8 @@ class FitConfig:
         _at_least("--max-queue-size", self.max_queue_size, 1)
         _at_least("--patience", self.patience, 1)
         _at_least("--checkpoint-every", self.checkpoint_every, 1)
+        if self.steps_per_execution is not None:
+            _at_least("--steps-per-execution", self.steps_per_execution, 1)
         if self.more_epochs is not None:
             _at_least("--more-epochs", self.more_epochs, 1)
             if self.overwrite:

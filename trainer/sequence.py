@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import threading
 import time
@@ -241,10 +242,11 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         """Whether the batches come from a cache."""
         return self._reader.is_cached
 
-    def shard_of(self, batch: int) -> str:
-        """Return the path of a shard of a batch of this epoch, and how many more, for messages."""
+    def shard_of(self, batch: int, count: int = 1) -> str:
+        """Return the path of a shard of batches of this epoch, and how many more, for messages."""
         with self._lock:
-            first, *others = self._reader.shards_of(batch)
+            paths = map(self._reader.shards_of, range(batch, batch + count))
+            first, *others = dict.fromkeys(itertools.chain.from_iterable(paths))
         more = f" and {len(others)} more" * bool(others)
         return first + more
 

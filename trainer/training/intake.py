@@ -12,7 +12,7 @@ from trainer.sequence import Arrays, CSVSequence
 class Intake(keras.utils.PyDataset):  # type: ignore[misc]
     """Gives the batches of an epoch from a certain one on, in their order.
 
-    `await_batch` waits for a batch in the thread that calls it. Within a step, the wait would be
+    `await_batches` waits for batches in the thread that calls it. Within a step, the wait would be
     one of TensorFlow's, which no signal can end, and an error would leave a step half done.
 
     Attributes:
@@ -40,13 +40,28 @@ class Intake(keras.utils.PyDataset):  # type: ignore[misc]
             self._given = index + 1
             return arrays
 
-    def await_batch(self, index: int) -> None:
-        """Wait until a batch was given, or can be at once. Its errors come here.
+    def await_batches(self, first: int, count: int) -> None:
+        """Wait until batches were given, or can be at once. Their errors come here.
+
+        Args:
+            first: index of the first one.
+            count: how many, or those up to the end of the epoch.
 
         Raises:
             ContractError: a shard cannot be read; the message names it.
             WorkerError: workers died or were stuck at a shard, again and again.
         """
+        for index in range(first, min(first + count, len(self))):
+            self._await_batch(index)
+
+    def done_after(self, index: int) -> int:
+        """Return how many batches of the epoch are done, where Keras says that one is.
+
+        The last of several steps in one call may have an index behind the end of the epoch.
+        """
+        return self.start + min(index + 1, len(self))
+
+    def _await_batch(self, index: int) -> None:
         # Without the lock: who holds it may be reading ahead.
         if index < self._given:
             return
@@ -55,10 +70,6 @@ class Intake(keras.utils.PyDataset):  # type: ignore[misc]
                 raise error
             if index >= self._given and index not in self._waiting:
                 self._waiting[index] = self._batches[self.start + index]
-
-    def shard_of(self, index: int) -> str:
-        """Return the path of the shard of a batch, or its paths, for messages."""
-        return self._batches.shard_of(self.start + index)
 
     def begin_epoch(self, epoch: int) -> None:
         """Give the batches of another epoch; Keras's own numbers may begin anywhere."""

@@ -40,7 +40,7 @@ def run_epochs(
         rest = Intake(train, batch)
         recorder.watch(rest, held_out)
         meter.first = batch
-        callbacks = [StopOnNan(rest), meter, recorder, line]
+        callbacks = [StopOnNan(train, rest), meter, recorder, line]
         if len(rest):
             core.fit(
                 rest,

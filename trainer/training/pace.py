@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import keras
+import numpy as np
 
 from trainer.sequence import CSVSequence
 
@@ -26,7 +27,8 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
 
     A step waits from the end of the step before it until the sequence has handed its batch over;
     what was handed over before was read meanwhile. Time in which the backend has not yet asked for
-    the batch, such as that of tracing in the first epoch, is its own.
+    the batch, such as that of tracing in the first epoch, is its own. Steps that are made in one
+    call wait for all their batches before the first of them.
 
     Attributes:
         seconds: of the training side of all epochs.
@@ -42,6 +44,7 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
         self.first = 0
         self.seconds = self.waited_s = self.shards_waited_s = 0.0
         self._since_s = 0.0
+        self._done = 0
 
     @property
     def fraction(self) -> float:
@@ -51,13 +54,15 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Start the clock."""
         self._since_s = time.monotonic()
+        self._done = self.first
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
-        """Add what this step waited."""
+        """Add what this step waited, or these steps."""
         now_s = time.monotonic()
-        number = self.first + batch
-        from_s = max(self._since_s, self._sequence.asked_s[number])
-        waited_s = float(max(0.0, self._sequence.handed_s[number] - from_s))
+        numbers = slice(self._done, self.first + batch + 1)
+        self._done = numbers.stop
+        from_s = np.maximum(self._sequence.asked_s[numbers], self._since_s)
+        waited_s = float(np.maximum(self._sequence.handed_s[numbers] - from_s, 0.0).sum())
         self.seconds += now_s - self._since_s
         self.waited_s += waited_s
         if not self._sequence.is_cached:

@@ -109,8 +109,8 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._train.begin_epoch(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
-        """Wait for the batch, then begin a step."""
-        self._train.await_batch(batch)
+        """Wait for the batches of an execution, then begin it."""
+        self._train.await_batches(batch, self.model.steps_per_execution)
         # The first step takes seconds, to be traced. There is nothing to save yet that a signal
         # within it could spoil.
         self._interrupts.check()
@@ -118,20 +118,20 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             self._interrupts.hold()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Count the step, save the state every so many, and end here if a signal came."""
-        done = self.progress.batch + 1
+        """Count the steps, save the state every so many, and end here if a signal came."""
+        before = self.progress.batch
+        done = self._train.done_after(batch)
         self.progress = msgspec.structs.replace(self.progress, batch=done, metrics=dict(logs or {}))
-        if batch + 1 == len(self._train):
+        if batch + 1 >= len(self._train):
             if self._validate is not None and not self._has_validated:
                 # Keras is about to look at the first two batches, for their shapes: wait for them
                 # here, where a signal can end the wait.
                 self._interrupts.release()
-                for index in range(min(2, len(self._validate))):
-                    self._validate.await_batch(index)
+                self._validate.await_batches(0, 2)
             # The last step of an epoch ends with what Keras does next.
             self._interrupts.hold()
             return
-        if done % self._every == 0:
+        if done // self._every > before // self._every:
             self.save()
         self._interrupts.release()
 
@@ -143,10 +143,10 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._interrupts.release()
 
     def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
-        """Wait for the batch."""
+        """Wait for the batches of an execution."""
         self._interrupts.check()
         if self._validate is not None:
-            self._validate.await_batch(batch)
+            self._validate.await_batches(batch, self.model.steps_per_execution)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Complete an epoch: keep its weights if they are the best, log it, save the state."""

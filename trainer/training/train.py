@@ -29,6 +29,7 @@ from trainer.training.progress import Progress
 from trainer.training.recorder import Recorder, restore_best
 from trainer.training.saver import Saver
 from trainer.training.start import Start
+from trainer.training.steps import set_steps_per_execution
 from trainer.versions import find_versions
 
 Say = Callable[[str], None]
@@ -148,6 +149,8 @@ def _fit(
             say=say,
         )
     _compile(core, spec, config, progress, len(train))
+    steps = (progress.until - progress.since) * len(train)
+    set_steps_per_execution(core, config, batch_size=train.batch_size, steps=steps)
     build_state(core, spec)
     monitor = find_monitor(core, config.monitor, has_validation=validate is not None)
     journal = Journal(config.out, progress.rows)
