@@ -106,6 +106,8 @@ def cli() -> None:
               help="Piece of the source that is one task.")  # fmt: skip
 @click.option("--scheduler", metavar="ADDRESS",
               help="Run on a Dask cluster: tcp://HOST:PORT, or a scheduler file.")  # fmt: skip
+@click.option("--dashboard", is_flag=True,
+              help="Show the run in Dask's dashboard, on this machine.")  # fmt: skip
 @click.option("--workers", type=int, default=_DEFAULTS.workers, show_default="cores",
               help="Threads; with --scheduler, those of the cluster.")  # fmt: skip
 @click.option("--profile/--no-profile", default=True, show_default=True,
@@ -136,7 +138,7 @@ def split(context: click.Context, /, *, dry_run: bool, **options: Any) -> None:
     if options["append"]:
         _take_over(context, options)
     config = _config(options)
-    _prepare(with_pandas=config.clean is not None)
+    _prepare(with_pandas=config.clean is not None or config.dashboard)  # bokeh looks for it
     # Not before now: importing Dask and Arrow takes longer than --help may.
     from rich.console import Console
 
@@ -201,7 +203,7 @@ plan.params = [
     *(
         copy.copy(option)
         for option in split.params
-        if option.name not in ("dry_run", "restart", "clean", "append")
+        if option.name not in ("dry_run", "restart", "clean", "append", "dashboard")
     ),
     *plan.params,
 ]

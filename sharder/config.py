@@ -53,6 +53,7 @@ class SplitConfig:
             and `memory_bytes` (`sharder.run.budget`).
         memory_bytes: what the run may take at most; None for as much as the usual blocks take.
         scheduler: address of a Dask scheduler, or the path of its file; None for threads here.
+        dashboard: whether these threads run under a Dask scheduler here, which shows what they do.
         workers: threads; NumPy, Arrow and the kernel do the work, outside the interpreter's lock.
         profile: whether to profile the columns. The trainer needs the profile, and makes its own
             where there is none.
@@ -88,6 +89,7 @@ class SplitConfig:
     block_bytes: int = 0
     memory_bytes: int | None = None
     scheduler: str | None = None
+    dashboard: bool = False
     workers: int = field(default_factory=lambda: max(2, os.cpu_count() or 2))
     profile: bool = True
     max_rejected: float = 0.01
@@ -130,27 +132,8 @@ class SplitConfig:
                 found="both",
             )
         _check("--workers", self.workers, 1, 1 << 20)
-        if self.scheduler is not None and self.shuffle:
-            raise ConfigError(
-                "--shuffle",
-                expected="no --scheduler beside it",
-                found="both",
-                hint="its buckets are appended to, which workers on several machines cannot do",
-            )
-        if self.scheduler is not None and self.clean is not None:
-            raise ConfigError(
-                "--clean",
-                expected="no --scheduler beside it",
-                found="both",
-                hint="the function is in a file here, which workers on other machines do not have",
-            )
-        if self.scheduler is not None and self.memory_bytes is not None:
-            raise ConfigError(
-                "--memory",
-                expected="no --scheduler beside it",
-                found="both",
-                hint="a worker of a cluster has a limit of its own: dask worker --memory-limit",
-            )
+        if self.dashboard or self.scheduler is not None:
+            _check_cluster(self)
         _check("--max-rejected", self.max_rejected, 0, 1)
         _check("--max-record-bytes", self.max_record_bytes, 1, MAX_RECORD_BYTES)
         _ = self.split  # is refused if its options contradict each other
@@ -207,6 +190,35 @@ class SplitConfig:
 def _check(option: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ConfigError(option, expected=f"{low} to {high}", found=str(value))
+
+
+def _check_cluster(config: SplitConfig) -> None:
+    """Refuse what Dask's distributed scheduler cannot do, on a cluster or on this machine."""
+    option = "--dashboard" if config.dashboard else "--scheduler"
+    refused = {
+        "--dashboard": (
+            config.dashboard and config.scheduler is not None,
+            "the cluster has one of its own, usually at port 8787 of its scheduler",
+        ),
+        "--shuffle": (
+            config.shuffle,
+            "its buckets are appended to, and Dask may run a task of a cluster twice",
+        ),
+        "--clean": (
+            config.clean is not None,
+            "the function is in a file of yours, which Dask's workers do not have",
+        ),
+        "--memory": (
+            config.memory_bytes is not None,
+            "a worker of a cluster has a limit of its own: dask worker --memory-limit"
+            if config.scheduler is not None
+            else "what the dashboard takes depends on what is looked at",
+        ),
+    }
+    for name, (is_given, hint) in refused.items():
+        if is_given:
+            other = "--scheduler" if name == option else option
+            raise ConfigError(name, expected=f"no {other} beside it", found="both", hint=hint)
 
 
 def _check_encoding(name: str) -> None:

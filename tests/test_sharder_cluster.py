@@ -1,9 +1,14 @@
-"""A split on a real Dask cluster: a scheduler and workers, each a process of its own."""
+"""A split on a real Dask cluster: a scheduler and workers, each a process of its own.
+
+And under a Dask scheduler in the process of the split, with its dashboard.
+"""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,7 +111,7 @@ def test_an_error_on_a_worker_is_told_as_of_a_thread_and_leaves_nothing(
 def test_what_a_cluster_cannot_do_is_refused(tmp_path: Path, cluster: Cluster) -> None:
     source = write(tmp_path, "a\n" + "1\n" * 100)
     options = ("--out", "data", "--scheduler", cluster.file)
-    assert "stdin: expected a source that workers can read in pieces" in failure(
+    assert "stdin: expected with --scheduler or --dashboard, a source that can be" in failure(
         *("split", "-", *options), cwd=tmp_path, stdin=source.read_bytes()
     )
     # What this path means depends on the process that looks at it.
@@ -131,12 +136,53 @@ def test_a_scheduler_that_is_not_there_is_named(
     assert "--scheduler 127.0.0.1:9: expected tcp://HOST:PORT, or what `dask scheduler" in message
 
 
+@pytest.mark.parametrize(
+    ("package", "option", "hint"),
+    [
+        ("distributed", ("--scheduler", "tcp://127.0.0.1:9"), "pip install distributed"),
+        ("bokeh", ("--dashboard",), "pip install distributed bokeh"),
+    ],
+)
 def test_without_the_package_the_install_command_is_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    option: tuple[str, ...],
+    hint: str,
 ) -> None:
     write(tmp_path, "a\n1\n")
-    write(tmp_path, "raise ModuleNotFoundError", "distributed.py")
+    write(tmp_path, f"raise ModuleNotFoundError({f'No module named {package}'!r})", f"{package}.py")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    options = ("--out", "data", "--scheduler", "tcp://127.0.0.1:9")
-    message = failure("split", "drop.csv", *options, cwd=tmp_path)
-    assert "expected the package distributed, found none; pip install distributed" in message
+    message = failure("split", "drop.csv", "--out", "data", *option, cwd=tmp_path)
+    assert f"{option[0]}: expected what `{hint}` installs" in message
+    assert f"found No module named {package}" in message
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_dashboard_shows_a_run_that_gives_the_same_bytes(undisturbed: Path) -> None:
+    pytest.importorskip("bokeh")
+    command = ["split", "drop.csv", "--out", "watched", "--dashboard"]
+    # Small blocks: so many that the page can be looked at before it is interrupted.
+    long = [SHARDER, *command, "--block-bytes", "1000", "--rows-per-shard", "50"]
+    with subprocess.Popen(long, cwd=undisturbed, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().removeprefix("dashboard: ").strip()
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(url, timeout=60) as page:
+            assert "<title>Dask Diagnostic UI</title>" in page.read().decode()
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert told.splitlines()[-1].startswith("sharder: interrupted; ")
+
+    sharder(*command, *OPTIONS, cwd=undisturbed)
+    assert tree(undisturbed / "watched") == tree(undisturbed / "data")
+
+
+def test_what_the_dashboard_cannot_show_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "a\n1\n")
+    for other in (("--scheduler", "x.json"), ("--shuffle",), ("--memory", "1GiB")):
+        options = ("--out", "data", "--dashboard", *other)
+        told = sharder("split", "drop.csv", *options, cwd=tmp_path, status=2).stderr
+        assert " beside it, found both; " in told

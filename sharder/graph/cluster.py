@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from distributed import Client, KilledWorker, wait
+from distributed import Client, KilledWorker
 from distributed.client import futures_of
 from distributed.comm.core import CommClosedError
 
@@ -44,12 +45,13 @@ class Cluster:
         workers: number of blocks that are worked on at once.
     """
 
-    def __init__(self, client: Any, dataset: Path) -> None:
+    def __init__(self, client: Any, dataset: Path, blocks_per_thread: int) -> None:
         """Wait for the first worker, and for the end of what runs for the same dataset.
 
         Args:
             client: of the cluster.
             dataset: that is written.
+            blocks_per_thread: number of blocks that are worked on at once, for each of its threads.
         """
         self._client = client
         self._name = f"scheduler {client.scheduler.address}"
@@ -57,7 +59,7 @@ class Cluster:
             client.wait_for_workers(1, timeout=_WITHOUT_WORKERS_S)
         except TimeoutError:
             raise self._without_workers() from None
-        self.workers = _BLOCKS_PER_THREAD * sum(client.nthreads().values())
+        self.workers = blocks_per_thread * sum(client.nthreads().values())
         target = hashlib.sha256(bytes(dataset)).hexdigest()[:12]
         self._run = f"{target}-{uuid.uuid4().hex}"
         # Of a client that was killed, a task may be running still.
@@ -90,13 +92,16 @@ class Cluster:
             for (_, index), future in zip(writes, futures[0], strict=True)
         }
         profile: Any = graph.get((ADD_UP, -1))
-        waiting = futures.pop(1)
+        waiting, done = futures.pop(1), set()
         try:
             for future in self._as_done([*waiting, *futures_of(futures)]):
-                if advance is not None:
-                    advance(sizes.get(future.key, 0))
-                while waiting and waiting[0].done():
-                    profile = add_up(profile, self._client.gather(waiting.pop(0), direct=True))
+                if advance is not None and future.key in sizes:
+                    advance(sizes[future.key])
+                done.add(future.key)
+                while waiting and waiting[0].key in done:
+                    first = waiting.pop(0)
+                    profile = add_up(profile, self._client.gather(first, direct=True))
+                    first.release()  # else its worker would keep it as long as the graph runs
             written, *states = self._client.gather(futures)
         except KilledWorker as error:
             raise WorkerError(
@@ -121,20 +126,24 @@ class Cluster:
 
     def _as_done(self, futures: Sequence[Any]) -> Iterator[Any]:
         """Yield futures as they are done; the first error ends it."""
-        pending, last_seen = set(futures), time.monotonic()
-        while pending:
+        # Asking for the next one again and again would look at all of them each time.
+        done: SimpleQueue[Any] = SimpleQueue()
+        for future in futures:
+            future.add_done_callback(done.put)
+        left, last_seen = len(futures), time.monotonic()
+        while left:
             try:
-                done, pending = wait(pending, timeout=_LOOK_S, return_when="FIRST_COMPLETED")
-            except TimeoutError:
-                done = set()
-            for future in done:
-                if future.status == "error":
-                    future.result()
-                yield future
-            if done or self._client.scheduler_info()["workers"]:
-                last_seen = time.monotonic()
-            elif time.monotonic() - last_seen > _WITHOUT_WORKERS_S:
-                raise self._without_workers()
+                future = done.get(timeout=_LOOK_S)
+            except Empty:
+                if self._client.scheduler_info()["workers"]:
+                    last_seen = time.monotonic()
+                elif time.monotonic() - last_seen > _WITHOUT_WORKERS_S:
+                    raise self._without_workers() from None
+                continue
+            if future.status != "finished":
+                future.result()
+            yield future
+            left, last_seen = left - 1, time.monotonic()
 
     def check(self, sources: Sequence[Source], dataset: Path) -> None:
         """Refuse what the workers do not see, or cannot read.
@@ -148,9 +157,9 @@ class Cluster:
             if not source.has_ranges:
                 raise SourceError(
                     source.name,
-                    expected="a source that workers can read in pieces, with --scheduler",
+                    expected="with --scheduler or --dashboard, a source that can be read in pieces",
                     found="a stream, which can only be read in order, by one process",
-                    hint="make it an unpacked file in UTF-8, or leave out --scheduler",
+                    hint="make it an unpacked file in UTF-8, or leave this option out",
                 )
         files = {
             str(path): source.origin.size for source in sources if (path := source.origin.path)
@@ -223,19 +232,42 @@ def connect(scheduler: str, sources: Sequence[Source], dataset: Path) -> Iterato
             found=str(error),
             hint="start one: dask scheduler",
         ) from None
-    # It would tell of a lost connection in its own words, with a traceback.
-    for name in [
-        name for name in logging.root.manager.loggerDict if name.startswith("distributed")
-    ]:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    with run_on(client, sources, dataset, _BLOCKS_PER_THREAD) as cluster:
+        yield cluster
+
+
+@contextmanager
+def run_on(
+    client: Any, sources: Sequence[Source], dataset: Path, blocks_per_thread: int
+) -> Iterator[Cluster]:
+    """Run graphs on the cluster of a client, which is closed behind it.
+
+    Args:
+        client: of the cluster.
+        sources: that are read.
+        dataset: that is written.
+        blocks_per_thread: number of blocks that are worked on at once, for each of its threads.
+
+    Raises:
+        SourceError, TargetError: the workers do not see what this process sees.
+        WorkerError: it has no workers.
+    """
+    silence("distributed")
     try:
         with client.as_current():
-            cluster = Cluster(client, dataset)
+            cluster = Cluster(client, dataset, blocks_per_thread)
             cluster.check(sources, dataset)
             with closing(cluster):
                 yield cluster
     finally:
         client.close()
+
+
+def silence(*packages: str) -> None:
+    """Keep packages from telling of a lost connection in their own words, with a traceback."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in packages:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _look(files: dict[str, int], dataset: Path) -> str:

@@ -33,7 +33,7 @@ from shared.snapshot import seal, unseal
 FORMAT = 3
 
 # Options that change neither the bytes nor the profile.
-_FREE = {"sources", "out", "name", "scheduler", "workers", "overwrite", "restart"}
+_FREE = {"sources", "out", "name", "scheduler", "dashboard", "workers", "overwrite", "restart"}
 
 # No run has so many records left over.
 _MAX_BYTES = 4 << 30

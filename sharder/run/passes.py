@@ -19,7 +19,7 @@ from sharder.graph.build import State, build
 from sharder.graph.inspect import Records
 from sharder.graph.pool import Pool, threads
 from sharder.graph.write import Shelf, write_left_over
-from sharder.run.progress import ProgressCallback
+from sharder.run.progress import ProgressCallback, say
 from sharder.run.resume import Standing
 from sharder.run.shuffle import gather_all
 from sharder.sources.piece import cut_rounds
@@ -49,7 +49,7 @@ def write_shards(
         SourceError: the sources cannot be split.
         TargetError: the shards cannot be written.
     """
-    with _open_pool(config, sources, shelf) as pool:
+    with _open_pool(config, sources, shelf, console) as pool:
         config = replace(config, workers=pool.workers)
         _read_all(sources, staged, shelf, config, standing, pool, console)
         standing.state.ledger.close()
@@ -59,21 +59,26 @@ def write_shards(
 
 
 def _open_pool(
-    config: SplitConfig, sources: Sequence[Source], shelf: Shelf
+    config: SplitConfig, sources: Sequence[Source], shelf: Shelf, console: Console
 ) -> AbstractContextManager[Pool]:
-    if config.scheduler is None:
-        return threads(config.workers, sources)
     # Not at the top: few runs need it.
     try:
-        from sharder.graph.cluster import connect
-    except ModuleNotFoundError:
+        if config.dashboard:
+            from sharder.graph.dashboard import watch
+
+            return watch(config.workers, sources, shelf.dataset, partial(say, console))
+        if config.scheduler is not None:
+            from sharder.graph.cluster import connect
+
+            return connect(config.scheduler, sources, shelf.dataset)
+    except ImportError as error:
+        packages = "distributed bokeh" if config.dashboard else "distributed"
         raise ConfigError(
-            "--scheduler",
-            expected="the package distributed",
-            found="none",
-            hint="pip install distributed",
+            "--dashboard" if config.dashboard else "--scheduler",
+            expected=f"what `pip install {packages}` installs",
+            found=str(error),
         ) from None
-    return connect(config.scheduler, sources, shelf.dataset)
+    return threads(config.workers, sources)
 
 
 def _read_all(
