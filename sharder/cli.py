@@ -16,6 +16,7 @@ import click
 
 from sharder.config import GIVEN, SplitConfig
 from sharder.records.codec import AUTO
+from sharder.sides.rule import DEFAULT_FRACTION
 from shared.errors import ConfigError, ShardfitError
 from shared.options import Bytes, OutPath
 
@@ -80,8 +81,8 @@ def cli() -> None:
               help="Names of the columns, with --no-header.")  # fmt: skip
 @click.option("--rows-per-shard", type=int, default=_DEFAULTS.rows_per_shard, show_default=True,
               help="Records in each shard.")  # fmt: skip
-@click.option("--validate-fraction", type=_Share(), default=_DEFAULTS.validate_fraction,
-              show_default=True, help="Share of the records kept for validation.")  # fmt: skip
+@click.option("--validate-fraction", type=_Share(), show_default=str(DEFAULT_FRACTION),
+              help="Share of the records kept for validation.")  # fmt: skip
 @click.option("--test-fraction", type=_Share(), default=_DEFAULTS.test_fraction,
               show_default=True, help="Share kept for a last test, on a third side.")  # fmt: skip
 @click.option("--group-by", metavar="COLUMN",
@@ -309,6 +310,12 @@ def _take_over(context: click.Context, options: dict[str, Any]) -> None:
     columns = {option.removeprefix("--").replace("-", "_") for option in COLUMN_OPTIONS.values()}
     if given & columns:  # another rule than the dataset's is told, not mixed with it
         given |= columns
+    # As the sides are parted by shares or by times.
+    shares, times = {"validate_fraction", "test_fraction"}, {"validate_from", "test_from"}
+    if given & times:
+        given |= shares
+    elif given & shares:
+        given |= times
     made_with = appended_options(
         require_manifest(options["out"] / options["name"]), is_detected=options["dialect"] != GIVEN
     )

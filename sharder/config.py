@@ -33,7 +33,8 @@ class SplitConfig:
         out: directory that gets the dataset.
         name: of the dataset, and so of its directory in `out`.
         rows_per_shard: records in every shard but the last of a side.
-        validate_fraction: share of the records that goes to the validation side.
+        validate_fraction: share of the records that goes to the validation side; None for a tenth,
+            or for what `validate_from` says.
         test_fraction: share of the records that goes to a third side, for a last test.
         group_by: name of a column; all records with the same value of it are on the same side, in
             later drops with the same seed, too. None splits record by record.
@@ -76,7 +77,7 @@ class SplitConfig:
     out: Path
     name: str = "log_quest"
     rows_per_shard: int = 1000
-    validate_fraction: float = DEFAULT_FRACTION
+    validate_fraction: float | None = None
     test_fraction: float = 0.0
     group_by: str | None = None
     stratify: str | None = None
@@ -119,9 +120,10 @@ class SplitConfig:
         if self.append and self.overwrite:
             raise ConfigError("--append", expected="no --overwrite beside it", found="both")
         _check("--rows-per-shard", self.rows_per_shard, 1, 10_000_000)
-        _check("--validate-fraction", self.validate_fraction, 0, 0.99)
+        share = DEFAULT_FRACTION if self.validate_fraction is None else self.validate_fraction
+        _check("--validate-fraction", share, 0, 0.99)
         # Rounded, since 0.99 - 0.9 is a bit less than 0.09.
-        most = round(0.99 - self.validate_fraction, 12)
+        most = round(0.99 - share, 12)
         _check("--test-fraction", self.test_fraction, 0, most)
         _check("--seed", self.seed, 0, 2**64 - 1)
         _check("--block-bytes", self.block_bytes, 0, 1 << 30)

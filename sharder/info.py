@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -43,7 +44,7 @@ def print_info(dataset: Path, manifest: Manifest) -> None:
         style="dim",
     )
     for number, drop in enumerate(manifest.drops, 1):
-        sources = ", ".join(f"{s.path} ({s.bytes / 1e6:,.1f} MB)" for s in drop.sources)
+        sources = ", ".join(f"{s.path} ({decimal(s.bytes)})" for s in drop.sources)
         counts = f"drop {number}: {count_records(drop)}, " if len(manifest.drops) > 1 else ""
         say(console, f"{counts}from {sources}", style="dim")
     classes = {side: entry.classes for side, entry in manifest.sides.items() if entry.classes}

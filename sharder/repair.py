@@ -17,7 +17,7 @@ from sharder.config import MAX_RECORD_BYTES, SplitConfig
 from sharder.dataset.damage import find_damage
 from sharder.dataset.verify import require_manifest
 from sharder.disk.growth import refuse_links
-from sharder.disk.target import Staging, workshop
+from sharder.disk.target import Staging, hidden_dir, workshop
 from sharder.graph.assign import SIDES
 from sharder.graph.write import Shelf
 from sharder.records.codec import codec_name
@@ -79,7 +79,7 @@ def run(dataset: Path, names: Sequence[str] = (), console: Console | None = None
         TargetError: the dataset cannot be written.
     """
     dataset = side_root(dataset, Side.TRAIN)  # which is itself, with a name
-    if not dataset.with_name(f".{dataset.name}.partial").exists():
+    if not hidden_dir(dataset).exists():
         require_manifest(dataset)
     refuse_links(dataset)
     with workshop(dataset) as staged:

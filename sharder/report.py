@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.filesize import decimal
 
 from sharder.dataset.verify import Verified
 from sharder.dry_run import Plan
@@ -24,28 +25,27 @@ LABELS = {Side.TRAIN: "training", Side.VALIDATE: "validation", Side.TEST: "test"
 def print_split(result: SplitResult, console: Console) -> None:
     """Print the summary of a run: the ledger, the shards, the time, the memory."""
     manifest = result.manifest
-    earlier = result.earlier_bytes / 1e6
     drop = manifest.drops[-1]
-    megabytes = sum(source.bytes for source in drop.sources) / 1e6 - earlier
+    read_bytes = sum(source.bytes for source in drop.sources) - result.earlier_bytes
     if len(manifest.drops) > 1:
         say(console, f"drop {len(manifest.drops)}: {count_records(drop)}")
     say(console, ledger_line(manifest))
     if manifest.rejected:
         say(console, f"rejected records and their reasons: {result.dataset / REJECTED_NAME}")
-    asked = "" if result.memory_bytes is None else f" (--memory {_mebibytes(result.memory_bytes)})"
-    rest = f" behind the {earlier:,.0f} MB of an earlier run" if earlier else ""
+    asked = "" if result.memory_bytes is None else f" (--memory {mebibytes(result.memory_bytes)})"
+    earlier = f" behind the {decimal(result.earlier_bytes)} of an earlier run"
     say(
         console,
-        f"{megabytes:,.0f} MB{rest} in {result.seconds:.1f} s, "
-        f"{megabytes / result.seconds:,.0f} MB/s, "
-        f"at most {_mebibytes(_peak_bytes())} of memory{asked}",
+        f"{decimal(read_bytes)}{earlier * bool(result.earlier_bytes)} in {result.seconds:.1f} s, "
+        f"{decimal(round(read_bytes / result.seconds))}/s, "
+        f"at most {mebibytes(_peak_bytes())} of memory{asked}",
     )
 
 
 def print_plan(plan: Plan, console: Console) -> None:
     """Print what a run would do."""
     workers, size = plan.config.workers, f"{plan.config.block_bytes / 2**20:,.3g} MiB"
-    say(console, f"{plan.bytes / 1e6:,.0f} MB: about {_count(plan.shards, 'shard')}")
+    say(console, f"{decimal(plan.bytes)}: about {_count(plan.shards, 'shard')}")
     if plan.rounds:
         say(
             console,
@@ -58,7 +58,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     say(
         console,
         f"{_count(workers, 'worker')}, {plan.config.blocks_under_way} blocks under way at once: "
-        f"at most about {_mebibytes(plan.memory_bytes)} of memory",
+        f"at most about {mebibytes(plan.memory_bytes)} of memory",
     )
     say(console, "nothing was written")
 
@@ -74,7 +74,7 @@ def print_verified(dataset: Path, verified: Verified) -> None:
     }
     say(
         Console(),
-        f"{dataset}: each of {verified.shards:,} shards ({verified.bytes / 1e6:,.0f} MB) is as the "
+        f"{dataset}: each of {verified.shards:,} shards ({decimal(verified.bytes)}) is as the "
         f"manifest says\n{ledger_line(verified.manifest)}" + proved[split.by],
     )
 
@@ -109,7 +109,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _mebibytes(bytes_: int) -> str:
+def mebibytes(bytes_: int) -> str:
+    """Return a size of memory."""
     return f"{bytes_ / 2**20:,.0f} MiB"
 
 

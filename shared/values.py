@@ -26,6 +26,9 @@ MISSING_MARKERS = (
     *("inf", "-inf", "+inf", "Inf", "-Inf", "+Inf", "Infinity", "-Infinity"),
 )  # fmt: skip
 
+# The fields that are missing in such a column.
+MISSING_FIELDS = ("", *MISSING_MARKERS)
+
 # Spellings of true and false. 0 and 1 are integers.
 TRUE_SPELLINGS = ("true", "True", "TRUE")
 FALSE_SPELLINGS = ("false", "False", "FALSE")

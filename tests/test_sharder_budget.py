@@ -67,7 +67,7 @@ def test_ten_terabytes_are_planned_in_a_moment_and_in_little_memory(tmp_path: Pa
     done = sharder("split", "drop.csv", "--out", "data", *options, cwd=tmp_path)
     assert done.stdout == ""
     found = re.fullmatch(
-        r"10,000,000 MB: about ([\d,]+) shards\n"
+        r"10\.0 TB: about ([\d,]+) shards\n"
         r"([\d,]+) blocks of 146 MiB: ([\d,]+) tasks in ([\d,]+) graphs, the largest of ([\d,]+), "
         r"built in ([\d.]+) s\n"
         r"\d+ workers, \d+ blocks under way at once: at most about [\d,]+ MiB of memory\n"

@@ -43,7 +43,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(home: Path, undistur
         assert "going on at 40%" in told
     done = sharder("split", "drop.csv", *OPTIONS, *small, "--workers", 3, cwd=home)
     assert "going on at 80%" in done.stderr
-    assert " MB of an earlier run" in done.stderr
+    assert " kB of an earlier run" in done.stderr
     assert tree(home / "data") == tree(undisturbed / "data")
     assert "11 rejected" in done.stderr
     sharder("verify", "data/log_quest", cwd=home)

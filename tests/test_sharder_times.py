@@ -162,6 +162,7 @@ def test_what_cannot_be_split_by_time_is_refused(tmp_path: Path) -> None:
         (("--validate-from", "april"), "--validate-from: expected a time such as 2025-04-01"),
         (("--validate-from", "5", "--test-from", "2025-04-01"), "a later integer than"),
         (("--validate-from", "5", "--test-fraction", "0.1"), "times or shares that part the sides"),
+        (("--validate-from", "5", "--validate-fraction", "0.1"), "times or shares that part"),
         (("--test-from", "5"), "--test-from: expected --validate-from, found none"),
         (("--validate-fraction", "0"), "--time-column: expected --validate-from, or a share"),
         (("--group-by", "id"), "--group-by and --time-column: expected one rule"),

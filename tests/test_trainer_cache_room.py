@@ -26,7 +26,7 @@ def test_a_cache_that_does_not_fit_is_not_written(dataset: Path) -> None:
     epoch_of(open_sequence(dataset, said, cache_bytes=919))
     (line,) = said
     assert "no cache of the train side" in line
-    assert "expected room for 0.00 GB, found 0.00 GB, as --cache-bytes says" in line
+    assert "expected room for 920 bytes, found 919 bytes, as --cache-bytes says" in line
     assert caches(dataset) == []
     sequence = open_sequence(dataset, said, cache_bytes=920)
     epoch_of(sequence)
@@ -59,7 +59,7 @@ def test_the_sides_of_a_run_share_the_room(dataset: Path) -> None:
     train.close()
     (line,) = said
     assert line.startswith("no cache of the validate side: ")
-    assert line.endswith("as --cache-bytes says, 0.00 GB of it for what is being written")
+    assert line.endswith("as --cache-bytes says, 1.2 kB of it for what is being written")
     assert [path.name[:6] for path in caches(dataset)] == ["train-"]
 
 
@@ -119,7 +119,7 @@ def test_where_the_disk_gets_full_the_run_goes_on_from_the_shards(
         assert not list(disk.glob("caches/*"))
     (line,) = said
     assert line.startswith("no cache of the train side: ")
-    assert line.endswith("No space left on device" if written else "with 0.00 GB left free")
+    assert line.endswith("No space left on device" if written else "with 0 bytes left free")
 
 
 def test_where_nothing_can_be_written_beside_the_dataset_the_user_s_place_is_taken(

@@ -1,20 +1,13 @@
-"""Where the program starts: Ctrl-C is answered while its modules are still being imported, too."""
+"""Where `trainer` starts."""
 
 from __future__ import annotations
 
-import os
-import sys
+from shared.start import start
 
 
 def main() -> None:
     """Run the command line."""
-    try:
-        from trainer.cli import main as run
-    except KeyboardInterrupt:
-        sys.stderr.write("trainer: interrupted; nothing is left behind\n")
-        sys.stderr.flush()
-        os._exit(130)  # at once: who is impatient may press it again
-    run()
+    start("trainer")
 
 
 if __name__ == "__main__":

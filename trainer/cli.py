@@ -230,11 +230,13 @@ def clear(place: Path) -> None:
 
     Runs that use one keep it until they end.
     """
+    from rich.filesize import decimal
+
     from trainer.caching.store import clear_caches
 
     removed = clear_caches(place)
-    size = sum(entry.bytes for entry in removed)
-    click.echo(f"removed {len(removed)}, {size / 1e6:,.1f} MB", err=True)
+    size = decimal(sum(entry.bytes for entry in removed))
+    click.echo(f"removed {len(removed)}, {size}", err=True)
 
 
 def _dataset_path(argument: str) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -79,7 +80,7 @@ def print_caches(caches: Sequence[Entry]) -> None:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(cache.used_s))
         click.echo(
             f"{contents.side:8}  {contents.records:>13,} records  {contents.features:>5,} features"
-            f"  {cache.bytes / 1e6:>9,.1f} MB  used {used}  {cache.path}"
+            f"  {decimal(cache.bytes):>11}  used {used}  {cache.path}"
         )
 
 

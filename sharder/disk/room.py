@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from sharder.disk.target import errors_named
 from shared.errors import TargetError
 
@@ -58,8 +60,8 @@ def check_room(out: Path, *, bytes_: int, files: int) -> None:
     if room.bytes < needed:
         raise TargetError(
             room.place,
-            expected=f"{_spell(needed)} free for the shards",
-            found=_spell(room.bytes),
+            expected=f"{decimal(needed)} free for the shards",
+            found=decimal(room.bytes),
             hint="free some room, or give another --out",
         )
     if room.files is not None and room.files < files:
@@ -69,7 +71,3 @@ def check_room(out: Path, *, bytes_: int, files: int) -> None:
             found=f"{room.files:,}",
             hint="raise --rows-per-shard, or give another --out",
         )
-
-
-def _spell(size: int) -> str:
-    return f"{size / 1e9:,.2f} GB" if size >= 1e8 else f"{size / 1e6:,.2f} MB"

@@ -212,7 +212,7 @@ def settle(dataset: Path, is_same: Callable[[Receipt], bool]) -> bool:
     Raises:
         TargetError: another run is writing the dataset, or there is a link in the way.
     """
-    if not (_hidden(dataset) / _RECEIPT_NAME).exists():
+    if not (hidden_dir(dataset) / _RECEIPT_NAME).exists():
         return False
     with _held(dataset) as staged:
         if not (receipt := staged.find_receipt()) or not is_same(receipt):
@@ -231,7 +231,7 @@ def workshop(dataset: Path) -> Iterator[Staging]:
     """
     with _held(dataset) as held:
         held.shrink()
-        bench = _hidden(dataset) / _REPAIR_NAME
+        bench = hidden_dir(dataset) / _REPAIR_NAME
         try:
             bench.mkdir(exist_ok=True)
             staged = Staging(bench, dataset)
@@ -244,7 +244,7 @@ def workshop(dataset: Path) -> Iterator[Staging]:
 @contextlib.contextmanager
 def _held(dataset: Path) -> Iterator[Staging]:
     """Hold the hidden directory of a dataset, in which nothing leads elsewhere."""
-    partial = _hidden(dataset)
+    partial = hidden_dir(dataset)
     refuse_link(partial)
     # The lock removes the directory where nothing is left in it.
     with errors_named(partial), hold(partial):
@@ -254,7 +254,8 @@ def _held(dataset: Path) -> Iterator[Staging]:
         yield staged
 
 
-def _hidden(dataset: Path) -> Path:
+def hidden_dir(dataset: Path) -> Path:
+    """Return the directory in which a dataset is made."""
     return dataset.with_name(f".{dataset.name}.partial")
 
 
@@ -264,7 +265,7 @@ def check_target(dataset: Path, *, overwrite: bool) -> None:
     Raises:
         TargetError: as `staging` says; but that another run is writing it is not seen.
     """
-    with errors_named(_hidden(dataset)):
+    with errors_named(hidden_dir(dataset)):
         place = next(parent for parent in dataset.absolute().parents if os.path.lexists(parent))
     found = 0
     if not place.is_dir():
@@ -272,7 +273,7 @@ def check_target(dataset: Path, *, overwrite: bool) -> None:
     elif not os.access(place, os.W_OK | os.X_OK):
         found = errno.EACCES
     if found:
-        raise TargetError(_hidden(dataset), found=os.strerror(found))
+        raise TargetError(hidden_dir(dataset), found=os.strerror(found))
     _check_sides(dataset, overwrite=overwrite)
 
 

@@ -19,7 +19,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,15 +27,11 @@ import numpy.typing as npt
 from sharder.disk.room import check_room
 from sharder.graph.assign import REJECTED, Block
 from sharder.graph.inspect import Records
+from sharder.graph.shards import Sizes
 from sharder.records.lines import Positions
 from sharder.sides.census import Census
 from shared.errors import TargetError
 from shared.splitmix import mix
-
-if TYPE_CHECKING:
-    Sizes = array[int]
-else:
-    Sizes = array  # which takes no type before Python 3.12
 
 # More would make the pieces that a block writes to each too small.
 _MAX_BITS = 10

@@ -235,9 +235,10 @@ def _expect(
 
 
 def _count_shards(records: int, config: SplitConfig) -> dict[Side, int] | None:
-    if config.split.validate_from is not None or config.split.test_from is not None:
+    split = config.split
+    if split.validate_from is not None or split.test_from is not None:
         return None
-    validate, test = config.validate_fraction, config.test_fraction
+    validate, test = split.validate_fraction, split.test_fraction
     shares = {Side.TRAIN: 1 - validate - test, Side.VALIDATE: validate, Side.TEST: test}
     return {
         side: -(-round(records * share) // config.rows_per_shard)

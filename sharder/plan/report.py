@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import groupby
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 from sharder.info import open_stdout, print_columns
 from sharder.plan.forecast import Forecast, PlannedSource
-from sharder.report import LABELS
+from sharder.report import LABELS, mebibytes
 from sharder.run.progress import say
 
 # Of sources that differ, so many groups are shown.
@@ -50,14 +51,14 @@ def _print_sources(forecast: Forecast, console: Console) -> None:
         size = None if None in sizes else sum(size or 0 for size in sizes)
         name = same[0].path + (f" and {len(same) - 1:,} more" if len(same) > 1 else "")
         packed = f", {compression}" if compression else ""
-        size_text = "a stream" if size is None else _size(size)
+        size_text = "a stream" if size is None else decimal(size)
         say(console, f"{name}: {size_text}{packed}, {encoding}, {dialect}", style="bold")
     if len(groups) > _SHOWN_GROUPS:
         say(console, f"and {len(groups) - _SHOWN_GROUPS:,} more kinds of sources")
 
 
 def _extent(forecast: Forecast) -> str:
-    looked_at = f"{forecast.sample_records:,} records ({_size(forecast.sample_bytes)})"
+    looked_at = f"{forecast.sample_records:,} records ({decimal(forecast.sample_bytes)})"
     if forecast.whole:
         return f"looked at all of it, {looked_at}"
     if forecast.head_only:
@@ -67,7 +68,7 @@ def _extent(forecast: Forecast) -> str:
 
 def _expectations(forecast: Forecast) -> list[tuple[str, str]]:
     about = "" if forecast.whole else "about "
-    speed = f"{forecast.bytes_per_second / 1e6:,.0f} MB/s"
+    speed = f"{decimal(round(forecast.bytes_per_second))}/s"
     each = f"{forecast.record_bytes:,.0f} bytes each"
     if forecast.records is None or forecast.inodes is None or forecast.disk_bytes is None:
         rows = [("records", f"{each}; how many is not known before the end")]
@@ -81,20 +82,16 @@ def _expectations(forecast: Forecast) -> list[tuple[str, str]]:
         shards = " + ".join(f"{n:,} {LABELS[side]}" for side, n in (forecast.shards or {}).items())
         rows.append(("shards", f"{about}{shards or f'{forecast.inodes:,} in all'}"))
         inodes = "" if forecast.free_inodes is None else f" of {forecast.free_inodes:,} free"
-        disk = f"{about}{_size(forecast.disk_bytes)} of {_size(forecast.free_bytes)} free"
+        disk = f"{about}{decimal(forecast.disk_bytes)} of {decimal(forecast.free_bytes)} free"
         rows.append(("disk", f"{disk}, {forecast.inodes:,} inodes{inodes}"))
         rows.append(("time", f"about {_duration(forecast.seconds or 0)}, {speed}"))
-    rows.append(("memory", f"at most {forecast.memory_bytes / 2**20:,.0f} MiB"))
+    rows.append(("memory", f"at most {mebibytes(forecast.memory_bytes)}"))
     return rows
 
 
 def _round(number: int) -> int:
     """Return a number with three digits that count."""
     return round(number, min(3 - len(str(number)), 0))
-
-
-def _size(bytes_: int) -> str:
-    return f"{bytes_ / 1e9:,.1f} GB" if bytes_ >= 1e9 else f"{bytes_ / 1e6:,.1f} MB"
 
 
 def _duration(seconds: float) -> str:

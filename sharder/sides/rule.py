@@ -22,7 +22,7 @@ def choose_rule(
     time_column: str | None,
     validate_from: str | None,
     test_from: str | None,
-    validate_fraction: float,
+    validate_fraction: float | None,
     test_fraction: float,
     seed: int,
     shuffle: bool,
@@ -32,6 +32,7 @@ def choose_rule(
     Raises:
         ConfigError: they contradict each other.
     """
+    validate_share = DEFAULT_FRACTION if validate_fraction is None else validate_fraction
     columns = {"group": group_by, "class": stratify, "time": time_column}
     given = [COLUMN_OPTIONS[by] for by, column in columns.items() if column is not None]
     if len(given) > 1:
@@ -45,7 +46,7 @@ def choose_rule(
         by: Literal["record", "group", "class", "time"] = "group"
     elif stratify is not None:
         by = "class"
-        _check_thousandths("--validate-fraction", validate_fraction)
+        _check_thousandths("--validate-fraction", validate_share)
         _check_thousandths("--test-fraction", test_fraction)
     elif time_column is not None:
         by = "time"
@@ -53,15 +54,15 @@ def choose_rule(
         by = "record"
     if validate_from is not None or test_from is not None:
         _check_moments(time_column, validate_from, test_from)
-        if validate_fraction != DEFAULT_FRACTION or test_fraction:
+        if validate_fraction is not None or test_fraction:
             raise ConfigError(
                 "--validate-from",
                 expected="times or shares that part the sides",
                 found="both",
                 hint="leave --validate-fraction and --test-fraction away, or give them alone",
             )
-        validate_fraction = 0.0
-    elif by == "time" and not validate_fraction + test_fraction:
+        validate_share = 0.0
+    elif by == "time" and not validate_share + test_fraction:
         raise ConfigError(
             "--time-column", expected="--validate-from, or a share above 0", found="neither"
         )
@@ -69,7 +70,7 @@ def choose_rule(
         by=by,
         column=columns.get(by),
         seed=seed,
-        validate_fraction=validate_fraction,
+        validate_fraction=validate_share,
         test_fraction=test_fraction,
         validate_from=validate_from,
         test_from=test_from,

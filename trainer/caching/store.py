@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from shared.durable import refuse_link
 from shared.errors import ConfigError, ContractError, TargetError
 from shared.layout import Side, shard_dir
@@ -190,13 +192,16 @@ def make_room(
     claimed_bytes, unwritten_bytes = _count_partials(place)
     held_bytes = sum(entry.bytes for entry in kept)
     room_bytes = held_bytes + shutil.disk_usage(place).free - FREE_BYTES - unwritten_bytes
-    reason = f"{_gb(max(room_bytes, 0))} on this disk, with {_gb(FREE_BYTES)} left free"
+    reason = f"{decimal(max(room_bytes, 0))} on this disk, with {decimal(FREE_BYTES)} left free"
     if most_bytes is not None and most_bytes - claimed_bytes < room_bytes:
-        room_bytes, reason = most_bytes - claimed_bytes, f"{_gb(most_bytes)}, as --cache-bytes says"
+        room_bytes, reason = (
+            most_bytes - claimed_bytes,
+            f"{decimal(most_bytes)}, as --cache-bytes says",
+        )
         if claimed_bytes:
-            reason += f", {_gb(claimed_bytes)} of it for what is being written"
+            reason += f", {decimal(claimed_bytes)} of it for what is being written"
     if needed_bytes > room_bytes:
-        raise TargetError(place, expected=f"room for {_gb(needed_bytes)}", found=reason)
+        raise TargetError(place, expected=f"room for {decimal(needed_bytes)}", found=reason)
     while kept and held_bytes + needed_bytes > room_bytes:
         oldest = kept.pop()
         oldest.remove()
@@ -240,7 +245,3 @@ def _sweep(place: Path) -> None:
 
 def _origin(name: str) -> str:
     return name.split("-")[1]
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:,.2f} GB"

@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import ConfigError
+from shared.printable import shorten
 from trainer.features.spec import (
     Feature,
     Hashed,
@@ -105,10 +106,10 @@ class Edits:
         except msgspec.ValidationError as error:
             # Such as: Expected `float`, got `str` - at `$[1]`
             message = re.sub(r"^Expected |`|, got .*| - at .*", "", str(error))
-            raise self._fault(column, key, message, _shorten(value)) from None
+            raise self._fault(column, key, message, shorten(value)) from None
         numbers = converted if isinstance(converted, tuple) else (converted,)
         if any(isinstance(n, float) and not math.isfinite(n) for n in numbers):
-            raise self._fault(column, key, "finite numbers", _shorten(value))
+            raise self._fault(column, key, "finite numbers", shorten(value))
         return converted
 
     def check(self, feature: Feature) -> None:
@@ -122,7 +123,7 @@ class Edits:
         if isinstance(feature, Quantile):
             ascending = sorted(feature.quantiles)
             if ascending != list(feature.quantiles) or ascending[0] == ascending[-1]:
-                found = _shorten(list(feature.quantiles))
+                found = shorten(list(feature.quantiles))
                 raise self._fault(feature.column, "quantiles", "numbers in ascending order", found)
         elif isinstance(feature, Vocabulary):
             value, times = Counter(feature.values).most_common(1)[0]
@@ -165,14 +166,14 @@ def load_edits(path: Path) -> Edits:
             raise ConfigError(
                 edits.where(column),
                 expected=f"a table [columns.{column or 'NAME'}]",
-                found=_shorten(table),
+                found=shorten(table),
             )
         encoding = table.get("encoding", DROP)
         if encoding not in (DROP, *ENCODINGS):
             raise ConfigError(
                 edits.where(column, "encoding"),
                 expected=f"one of {', '.join((*ENCODINGS, DROP))}",
-                found=_shorten(encoding),
+                found=shorten(encoding),
             )
         for key, value in table.items():
             if isinstance(value, dict):
@@ -188,8 +189,3 @@ def load_edits(path: Path) -> Edits:
 def _parameter_types(encoding: str) -> dict[str, Any]:
     fields = msgspec.structs.fields(ENCODINGS[encoding])
     return {field.name: field.type for field in fields if field.name != "column"}
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"

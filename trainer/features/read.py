@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from shared.errors import ContractError
+from shared.printable import shorten
 from shared.reading import open_plain
 from shared.schema import MAX_COLUMNS, ColumnType
-from shared.values import MISSING_MARKERS
+from shared.values import MISSING_FIELDS
 from trainer.features.spec import FeatureSpec, Transform
 
 Types = Mapping[str, pa.DataType]
@@ -66,7 +67,7 @@ def convert_options(types: Types) -> pyarrow.csv.ConvertOptions:
     return pyarrow.csv.ConvertOptions(
         column_types=types,
         include_columns=list(types),
-        null_values=["", *MISSING_MARKERS],
+        null_values=MISSING_FIELDS,
         strings_can_be_null=False,
     )
 
@@ -77,7 +78,7 @@ def parse_numbers(column: str, text: pa.StringArray, type_: pa.DataType) -> pa.A
     Raises:
         ContractError: a field is none.
     """
-    missing = pc.is_in(text, value_set=pa.array(["", *MISSING_MARKERS]))
+    missing = pc.is_in(text, value_set=pa.array(MISSING_FIELDS))
     present = pc.if_else(missing, None, pc.utf8_trim_whitespace(text))
     try:
         return pc.cast(present, type_)
@@ -154,11 +155,10 @@ def missing_columns(found: list[str], types: Types) -> ContractError:
 
 def misfit(column: str, wanted: str, value: object) -> ContractError:
     """Return the error for a field that does not fit its column."""
-    text = repr(value)
     return ContractError(
         f"column {column!r}",
         expected=f"{wanted}, as in every record that was profiled",
-        found=text if len(text) <= 80 else text[:79] + "…",
+        found=shorten(value),
     )
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.values import MISSING_MARKERS
+from shared.values import MISSING_FIELDS
 from trainer.features.read import misfit
 from trainer.features.spec import Timestamp
 
@@ -26,7 +26,7 @@ YEAR_DAYS = 365.2425
 # The length of "2025-04-01 12:30:05"; what follows is a fraction of a second.
 TIMESTAMP_LENGTH = 19
 
-_MISSING = pa.array(["", *MISSING_MARKERS])
+_MISSING = pa.array(MISSING_FIELDS)
 
 
 def trend_range(feature: Timestamp) -> tuple[int, int]:

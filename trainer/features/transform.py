@@ -24,7 +24,7 @@ from shared.errors import ContractError
 from shared.nopandas import let_pandas_in
 from shared.schema import ColumnType
 from shared.user_code import explain, load_function
-from shared.values import MISSING_MARKERS
+from shared.values import MISSING_FIELDS
 from trainer.features.encode import Batch, Encoder, Float32
 from trainer.features.read import misfit, read_records
 from trainer.features.spec import FeatureSpec, Kind, Transform
@@ -209,7 +209,7 @@ def _series(column: Any, kind: Kind, pd: Any) -> Any:
         return pd.Series(np.asarray(pc.cast(column, pa.int64())))
     if kind.type in (ColumnType.INTEGER, ColumnType.NUMBER):
         return pd.Series(np.asarray(pc.cast(column, pa.float64())))
-    gaps = [""] if kind.type is ColumnType.TEXT else ["", *MISSING_MARKERS]
+    gaps = ("",) if kind.type is ColumnType.TEXT else MISSING_FIELDS
     text = pc.if_else(pc.is_in(column, value_set=pa.array(gaps)), None, column)
     if kind.type is ColumnType.TIMESTAMP:
         return pd.Series(np.asarray(pc.cast(pc.utf8_trim_whitespace(text), pa.timestamp("us"))))

@@ -18,9 +18,9 @@ from trainer.config import Format
 _SPECIAL = '[",\r\n]'
 
 
-def guess_format(path: Path | None) -> Format:
-    """Return the format that a file's name tells; that of standard output is CSV."""
-    return "parquet" if path is not None and path.suffix in (".parquet", ".pq") else "csv"
+def guess_format(path: Path) -> Format:
+    """Return the format that a file's name tells."""
+    return "parquet" if path.suffix in (".parquet", ".pq") else "csv"
 
 
 def write_tables(
