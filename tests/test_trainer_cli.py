@@ -6,7 +6,6 @@ import csv
 import json
 import random
 import re
-import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -161,20 +160,6 @@ def test_predict_gives_a_row_for_each_record_in_order(home: Path) -> None:
     assert min(found[1::2]) > max(found[0::2])
 
 
-def test_the_dataset_comes_from_the_stage_before(home: Path) -> None:
-    command = ("fit", "-", "--label", "cleer", "--out", "runs/none")
-    message = failure(*command, cwd=home, stdin="data/log\n")
-
-    assert "expected one of the columns player, at, class, power, comment, clear" in message
-
-
-def test_a_stage_before_that_failed_is_told(home: Path) -> None:
-    message = failure("fit", "-", "--label", "clear", "--out", "runs/none", cwd=home)
-
-    assert "the stage before it gave no dataset" in message
-    assert not (home / "runs" / "none").exists()
-
-
 def test_a_loss_that_is_no_number_names_the_shard(home: Path) -> None:
     command = ("fit", "data/log", "--label", "clear", "--out", "runs/nan", "--workers", 0)
     message = failure(*command, "--learning-rate", "1e38", cwd=home)
@@ -240,56 +225,6 @@ def test_classes_are_predicted_by_their_names(home: Path) -> None:
         shares = dict(zip(rows[0], map(float, row[:3]), strict=False))
         assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
         assert row[3] == max(shares, key=lambda name: shares[name])
-
-
-@pytest.mark.parametrize(
-    ("args", "status"),
-    [
-        (["--help"], 0),
-        (["fit", "--help"], 0),
-        (["predict", "--help"], 0),
-        ([], 2),
-        (["fit"], 2),
-        (["fit", "data/log", "--label", "clear", "--out", "x", "--epochs", "many"], 2),
-        (["evaluate", "runs/log", "data/log", "--side", "both"], 2),
-    ],
-)
-def test_help_and_wrong_usage_are_answered_at_once(
-    home: Path, args: list[str], status: int
-) -> None:
-    before_s = cpu_s()
-    trainer(*args, cwd=home, status=status)
-    # 0.1 s here; Keras alone would take 3.
-    assert cpu_s() - before_s < 1
-
-
-def cpu_s() -> float:
-    """Return the CPU time of all programs that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        (["--epochs", "0"], "--epochs: expected 1 or more, found 0"),
-        (["--batch-size", "0"], "--batch-size: expected 1 or more, found 0"),
-        (["--workers", "-1"], "--workers: expected 0 or more, found -1"),
-        (["--seed", "-1"], "--seed: expected a whole number from 0 to 2**32 - 1, found -1"),
-        (["--learning-rate", "nan"], "--learning-rate: expected a number above 0, found nan"),
-        (["--features", "f.toml", "--missing", "zero"], "--features: expected no --missing zero"),
-        (["--features", "f.toml"], "f.toml: expected a feature file, found No such file"),
-        (["--warmup", "1.5"], "--warmup: expected a whole number of batches, or a share of all"),
-        (["--worker-timeout", "0"], "--worker-timeout: expected seconds above 0, found 0"),
-        (["--class-weight", "a"], "--class-weight: expected balanced, or CLASS=WEIGHT"),
-        (["--class-weight", "a=-1"], "CLASS=WEIGHT with weights of 0 or more, found a=-1"),
-    ],
-)  # fmt: skip
-def test_options_that_cannot_be_meant_are_refused(
-    home: Path, option: list[str], message: str
-) -> None:
-    command = ("fit", "data/log", "--label", "clear", "--out", "runs/x")
-    assert message in failure(*command, *option, cwd=home)
 
 
 @pytest.mark.parametrize(
