@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer.features.read import column_types, misfit, read_records
+from trainer.features.read import column_types, convert_options, misfit, read_records
 from trainer.features.scaling import knots, signed_log
 from trainer.features.spec import Categorical, FeatureSpec, Hashed, Quantile, Text, Vocabulary
 from trainer.features.timestamps import encode_timestamps
@@ -63,6 +63,7 @@ class Encoder:
         """Prepare what does not change from shard to shard."""
         self.spec = spec
         self.types = column_types(spec, label=True)
+        self._options = convert_options(self.types)
         numbers = spec.numeric
         # Shape (N, 1), to be broadcast over records.
         self._fill = np.array([f.fill for f in numbers], np.float64)[:, np.newaxis]
@@ -85,13 +86,17 @@ class Encoder:
 
     def encode_csv(self, data: bytes) -> Batch:
         """Encode the records of one shard; the first record of `data` is the header."""
-        table = read_records(data, self.types)
-        y = self.encode_label(table.column(self.spec.label.column))
+        records = self.read(data)
+        y = self.encode_label(records.column(self.spec.label.column))
         name = self.spec.weight
-        weights = None if name is None else encode_weights(table.column(name), name)
-        return Batch(self.encode_columns(table), y, weights)
+        weights = None if name is None else encode_weights(records.column(name), name)
+        return Batch(self.encode_columns(records), y, weights)
 
-    def encode_columns(self, table: pa.Table | pa.RecordBatch) -> Float32:
+    def read(self, data: bytes) -> pa.RecordBatch:
+        """Read the columns that are encoded."""
+        return read_records(data, self.types, self._options)
+
+    def encode_columns(self, table: pa.RecordBatch) -> Float32:
         """Encode the features of records, read as `column_types` says; shape (B, F)."""
         spec = self.spec
         x = np.empty((table.num_rows, spec.width), np.float32)
@@ -100,7 +105,7 @@ class Encoder:
         indicators: list[Bool] = [missing[i] for i in self._indicated]
         times: list[Float64] = []
         for stamp in spec.temporal:
-            unknown, parts = encode_timestamps(stamp, _text(table, stamp.column))
+            unknown, parts = encode_timestamps(stamp, table.column(stamp.column))
             if stamp.indicator:
                 indicators.append(unknown)
             times.extend(parts)
@@ -108,11 +113,11 @@ class Encoder:
             x[:, offset] = column
         for feature, category in zip(spec.categorical, spec.categories, strict=True):
             last = category.position + category.width
-            index = self._encode_category(feature, _text(table, feature.column))
+            index = self._encode_category(feature, table.column(feature.column))
             x[:, category.position : last] = index.reshape(len(x), -1)
         return x
 
-    def _encode_numbers(self, table: pa.Table | pa.RecordBatch) -> tuple[Float64, Bool]:
+    def _encode_numbers(self, table: pa.RecordBatch) -> tuple[Float64, Bool]:
         """Return the scaled numbers and where they are missing, both of shape (N, B)."""
         numbers = _stack_numbers(table, [f.column for f in self.spec.numeric])
         # Infinity is what some programs write for "unknown"; the profile counts it as missing.
@@ -139,7 +144,7 @@ class Encoder:
         index: Int = found.fill_null(1).to_numpy()
         return index
 
-    def encode_label(self, column: pa.ChunkedArray) -> Float32:
+    def encode_label(self, column: pa.Array) -> Float32:
         """Encode the labels of B records; returns the `y` of a `Batch`."""
         label = self.spec.label
         if label.task == "regression":
@@ -150,14 +155,14 @@ class Encoder:
             return index.astype(np.float32)
         return np.eye(len(label.classes), dtype=np.float32)[index]
 
-    def _label_numbers(self, column: pa.ChunkedArray) -> Float64:
-        numbers: Float64 = _whole(column).to_numpy(zero_copy_only=False)
+    def _label_numbers(self, column: pa.Array) -> Float64:
+        numbers: Float64 = column.to_numpy(zero_copy_only=False)
         finite = np.isfinite(numbers)
         if not finite.all():
             raise misfit(self.spec.label.column, "a number", column[int(finite.argmin())].as_py())
         return numbers
 
-    def _class_indexes(self, column: pa.ChunkedArray) -> Int64:
+    def _class_indexes(self, column: pa.Array) -> Int64:
         label = self.spec.label
         index: Int64
         if label.reading == "number":
@@ -165,9 +170,7 @@ class Encoder:
             index = np.searchsorted(self._number_classes, numbers) % len(label.classes)
             known = self._number_classes[index] == numbers
         else:
-            text = _whole(column)
-            if label.reading == "boolean":
-                text = pc.utf8_lower(text)
+            text = pc.utf8_lower(column) if label.reading == "boolean" else column
             found = pc.index_in(text, value_set=self._text_classes)
             known = found.is_valid().to_numpy(zero_copy_only=False)
             index = found.fill_null(0).to_numpy().astype(np.int64)
@@ -199,23 +202,13 @@ def _tokenise(text: pa.StringArray, feature: Text) -> Int:
     return of_record
 
 
-def _stack_numbers(table: pa.Table | pa.RecordBatch, names: list[str]) -> Float64:
+def _stack_numbers(table: pa.RecordBatch, names: list[str]) -> Float64:
     """Return a copy of columns of numbers, NaN where one is missing; shape (N, B).
 
     Arrow does that at once, in a third of the time that a call for each column takes.
     """
     if not names or not table.num_rows:
         return np.empty((len(names), table.num_rows), np.float64)
-    chosen = table.select(names)
-    if isinstance(chosen, pa.Table):
-        (chosen,) = chosen.combine_chunks().to_batches()
-    numbers: Float64 = chosen.to_tensor(null_to_nan=True, row_major=False).to_numpy().T
+    tensor = table.select(names).to_tensor(null_to_nan=True, row_major=False)
+    numbers: Float64 = tensor.to_numpy().T
     return numbers
-
-
-def _text(table: pa.Table | pa.RecordBatch, name: str) -> pa.StringArray:
-    return _whole(table.column(name))
-
-
-def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

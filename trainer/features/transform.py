@@ -26,7 +26,7 @@ from shared.schema import ColumnType
 from shared.user_code import explain, load_function
 from shared.values import MISSING_FIELDS
 from trainer.features.encode import Batch, Encoder, Float32
-from trainer.features.read import misfit, read_records
+from trainer.features.read import misfit
 from trainer.features.spec import FeatureSpec, Kind, Transform
 from trainer.features.weights import encode_weights
 
@@ -54,7 +54,7 @@ class UserFunction:
                 hint="undo the change, or train again",
             )
 
-    def __call__(self, table: pa.Table | pa.RecordBatch) -> tuple[list[str], Float32, Any]:
+    def __call__(self, table: pa.RecordBatch) -> tuple[list[str], Float32, Any]:
         """Return names of the features, X (B, F), and the labels (B,) as the function gives them.
 
         Raises:
@@ -145,17 +145,17 @@ class TransformEncoder(Encoder):
 
     def encode_csv(self, data: bytes) -> Batch:
         """Encode the records of one shard; the first record of `data` is the header."""
-        table = read_records(data, self.types)
+        table = self.read(data)
         x, labels = self._call(table)
         name = self.spec.weight
         weights = None if name is None else encode_weights(table.column(name), name)
         return Batch(x, self.encode_label(spell_labels(labels, self.spec.label.reading)), weights)
 
-    def encode_columns(self, table: pa.Table | pa.RecordBatch) -> Float32:
+    def encode_columns(self, table: pa.RecordBatch) -> Float32:
         """Encode the features of records; the label may be missing among their columns."""
         return self._call(table)[0]
 
-    def _call(self, table: pa.Table | pa.RecordBatch) -> tuple[Float32, Any]:
+    def _call(self, table: pa.RecordBatch) -> tuple[Float32, Any]:
         if self._function is None:
             self._function = UserFunction(self._transform)
         names, x, labels = self._function(table)
@@ -174,14 +174,14 @@ def digest_of(function: Any) -> str:
     return xxhash.xxh3_128_hexdigest(file.read_bytes())
 
 
-def spell_labels(labels: Any, reading: str) -> pa.ChunkedArray:
+def spell_labels(labels: Any, reading: str) -> pa.Array:
     """Return labels that a function gave as fields of a table, read as the label is."""
     if reading == "number":
-        return pa.chunked_array([pa.array(labels.astype(np.float64))])
-    return pa.chunked_array([pa.array([str(label) for label in labels.tolist()], pa.string())])
+        return pa.array(labels.astype(np.float64))
+    return pa.array([str(label) for label in labels.tolist()], pa.string())
 
 
-def make_frame(table: pa.Table | pa.RecordBatch, transform: Transform) -> Any:
+def make_frame(table: pa.RecordBatch, transform: Transform) -> Any:
     """Return records as a `pandas.DataFrame`, in the types of the profile.
 
     Numbers are float64, or int64 if none is missing in the profile; booleans bool or pandas's

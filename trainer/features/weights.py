@@ -15,13 +15,13 @@ from trainer.features.label import LabelSpec
 Float32 = npt.NDArray[np.float32]
 
 
-def encode_weights(column: pa.ChunkedArray, name: str) -> Float32:
+def encode_weights(column: pa.Array, name: str) -> Float32:
     """Return the weights in a column of numbers, shape (B,).
 
     Raises:
         ContractError: one cannot be meant; the message tells its record.
     """
-    weights = column.to_numpy()
+    weights = column.to_numpy(zero_copy_only=False)
     fine = np.isfinite(weights) & (weights >= 0)
     if not fine.all():
         record = int(fine.argmin())

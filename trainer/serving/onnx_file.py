@@ -57,7 +57,7 @@ def write_onnx(model: keras.Model, run: Run, path: Path) -> None:
     onnx.save(written, path)
 
 
-def serve_onnx(path: Path, run: Run, table: pa.Table, x: Float32) -> Array:  # noqa: ARG001
+def serve_onnx(path: Path, run: Run, table: pa.RecordBatch, x: Float32) -> Array:  # noqa: ARG001
     """Return what it gives for X in onnxruntime.
 
     Raises:

@@ -13,7 +13,6 @@ import pyarrow as pa
 from shared.errors import ModelError
 from shared.layout import Side
 from trainer.features.encode import Encoder, Float32
-from trainer.features.read import read_records
 from trainer.features.spec import FeatureSpec, Number
 from trainer.serving.export import exported_names
 from trainer.serving.serve import serve, serve_elsewhere
@@ -25,7 +24,7 @@ TOLERANCE = 1e-3
 
 
 def raw_inputs(
-    table: pa.Table | pa.RecordBatch, spec: FeatureSpec, names: dict[str, str]
+    table: pa.RecordBatch, spec: FeatureSpec, names: dict[str, str]
 ) -> dict[str, npt.NDArray[Any]]:
     """Return records, read with `trainer.features.read.column_types`, as inputs of a saved model.
 
@@ -35,14 +34,15 @@ def raw_inputs(
     inputs = {}
     for feature in spec.features:
         column = table.column(feature.column)
-        values = column.to_numpy() if isinstance(feature, Number) else column.to_pylist()
-        dtype = np.float64 if isinstance(feature, Number) else np.str_
+        is_number = isinstance(feature, Number)
+        values = column.to_numpy(zero_copy_only=False) if is_number else column.to_pylist()
+        dtype = np.float64 if is_number else np.str_
         inputs[names[feature.column]] = np.array(values, dtype)[:, np.newaxis]
     return inputs
 
 
 def check_parity(
-    path: Path, core: keras.Model, encoder: Encoder, table: pa.Table, model: str | None = None
+    path: Path, core: keras.Model, encoder: Encoder, table: pa.RecordBatch, model: str | None = None
 ) -> None:
     """Compare a saved model with the core model on real records.
 
@@ -91,9 +91,9 @@ def check_output(
     _compare(f"{path}: output", keras.ops.convert_to_numpy(core(x)), served)
 
 
-def first_records(dataset: Dataset, encoder: Encoder) -> pa.Table:
+def first_records(dataset: Dataset, encoder: Encoder) -> pa.RecordBatch:
     """Return the records of the first training shard, read as `encoder` takes them."""
-    return read_records(Path(dataset.shards[Side.TRAIN][0].path).read_bytes(), encoder.types)
+    return encoder.read(Path(dataset.shards[Side.TRAIN][0].path).read_bytes())
 
 
 def _compare(where: str, trained: npt.NDArray[Any], served: npt.NDArray[Any]) -> None:

@@ -46,7 +46,7 @@ def write_saved_model(model: keras.Model, run: Run, path: Path) -> None:
     archive.write_out(str(path), verbose=False)
 
 
-def serve_saved_model(path: Path, run: Run, table: pa.Table, x: Float32) -> Array:  # noqa: ARG001
+def serve_saved_model(path: Path, run: Run, table: pa.RecordBatch, x: Float32) -> Array:  # noqa: ARG001
     """Return what it gives for records."""
     serve = tf.saved_model.load(str(path)).signatures["serving_default"]
     raw = raw_inputs(table, run.spec, signature_names(run))

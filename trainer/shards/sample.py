@@ -41,7 +41,9 @@ def sample_numbers(dataset: Dataset, columns: Sequence[str]) -> dict[str, Float6
     tables = _read(dataset, dict.fromkeys(columns, pa.float64()))
     found = {}
     for name in columns:
-        numbers = np.concatenate([table.column(name).to_numpy() for table in tables])
+        numbers = np.concatenate(
+            [table.column(name).to_numpy(zero_copy_only=False) for table in tables]
+        )
         found[name] = numbers[np.isfinite(numbers)]
     return found
 
@@ -66,5 +68,5 @@ def sample_shards(dataset: Dataset) -> list[Shard]:
     return [shards[number] for number in chosen]
 
 
-def _read(dataset: Dataset, types: Types) -> list[pa.Table]:
+def _read(dataset: Dataset, types: Types) -> list[pa.RecordBatch]:
     return [read_table(shard, types) for shard in sample_shards(dataset)] if types else []

@@ -57,7 +57,7 @@ def read_shard(shard: Shard, encoder: Encoder) -> Batch:
     return batch
 
 
-def read_table(shard: Shard, types: Types) -> pa.Table:
+def read_table(shard: Shard, types: Types) -> pa.RecordBatch:
     """Read some columns of a shard.
 
     Raises:
