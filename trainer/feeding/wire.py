@@ -4,7 +4,7 @@
     trainer <── Hello, then Done or Failed for each ── worker    in the order of the requests
 
 A message is a length, a head in MessagePack, and behind `Done` the bytes of its arrays. Arrays go
-through the pipe itself. Shared memory would save 30 µs of the 900 that a shard takes; but a pipe
+through the pipe itself. Shared memory would save 30 µs of the 1,100 that a shard takes; but a pipe
 leaves nothing behind after a SIGKILL, shows an answer that was cut off as such, needs no account of
 who may write where, and holds back a worker that is too far ahead.
 """
