@@ -73,36 +73,45 @@ def test_killed_at_random_moments_a_split_ends_with_the_same_bytes(
         expected, seconds = undisturbed[name]
         before = begin(home, JOBS[name])
         while manifest(home) == before or (home / RECEIPT).exists():
-            workers = ("--workers", str(rng.randint(1, 4)))
-            with start(home, JOBS[name], cluster, *workers) as process:
-                while wait(process, cluster, rng.uniform(0.2, seconds)) is None:
-                    kills[name] += 1
-                    if "--scheduler" in JOBS[name] and rng.random() < 0.5:
-                        cluster.kill_worker(rng.randrange(len(cluster.workers)))
-                        cluster.start_worker()
-                    else:
-                        process.send_signal(
-                            rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-                        )
-                        break
-                _, told = process.communicate(timeout=300)
-            assert process.returncode in ENDS, told
-            assert "Traceback" not in told
+            times, told = run_and_kill(home, JOBS[name], cluster, rng, seconds)
+            kills[name] += times
             went_on[name] += "going on at" in told
             were_done[name] += "an earlier run has done all of it" in told
             if before:  # what is appended to is whole until the new dataset is
                 sharder("verify", "data/log_quest", cwd=home)
+            print(f"{kills.total()} kills: {name}", flush=True)
         # Given once more, it is refused, and clears up what was left behind the end.
         sharder("split", *spell(JOBS[name], cluster), cwd=home, status=1)
         assert tree(home / "data") == expected, name
         finished[name] += 1
-        print(f"{kills.total()} kills: {name}, {told.splitlines()[-1:]}", flush=True)
     for name in JOBS:
         print(
             f"{name}: {kills[name]} kills, {went_on[name]} went on, "
             f"{were_done[name]} were done, {finished[name]} finished"
         )
     assert went_on.total()
+
+
+def run_and_kill(
+    home: Path, job: tuple[str, ...], cluster: Cluster, rng: random.Random, seconds: float
+) -> tuple[int, str]:
+    """Run a job, and kill it or a worker of its cluster at random moments.
+
+    Returns how many kills there were, and what the job told.
+    """
+    kills = 0
+    with start(home, job, cluster, "--workers", str(rng.randint(1, 4))) as process:
+        while wait(process, cluster, rng.uniform(0.2, seconds)) is None:
+            kills += 1
+            if "--scheduler" not in job or rng.random() < 0.5:
+                process.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+                break
+            cluster.kill_worker(rng.randrange(len(cluster.workers)))
+            cluster.start_worker()
+        _, told = process.communicate(timeout=300)
+    assert process.returncode in ENDS, told
+    assert "Traceback" not in told
+    return kills, told
 
 
 def run_undisturbed(
@@ -124,7 +133,11 @@ def begin(home: Path, job: tuple[str, ...]) -> bytes:
     shutil.rmtree(home / "data", ignore_errors=True)
     if "--append" in job:
         rule = [option for option in job[1:] if option not in ("--append", "--scheduler")]
-        sharder("split", "first.csv", *OPTIONS, *rule, cwd=home)
+        before = home / " ".join(["before", *rule])
+        if not before.exists():
+            sharder("split", "first.csv", *OPTIONS, *rule, cwd=home)
+            (home / "data").rename(before)
+        shutil.copytree(before, home / "data")
     return manifest(home)
 
 
