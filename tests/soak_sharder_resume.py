@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dask_cluster import Cluster
@@ -23,7 +24,9 @@ from splitting import SHARDER, sharder, tree
 
 RECEIPT = Path("data/.log_quest.partial/.receipt")
 MAKE_LOG = Path(__file__).parents[1] / "data/make_quest_log.py"
-MESSY = ("--block-bytes", "2000")
+MESSY = ("--block-bytes", "1300", "--no-profile")
+# What a cluster takes of the processors, as a multiple of what threads take.
+CLUSTER_COST = 3
 # A cluster that loses a worker three times at the same task is given up, with status 1.
 ENDS = (0, -signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGINT, 1)
 # What is killed: source and options. What appends does so to a split of `first.csv`.
@@ -35,11 +38,11 @@ JOBS: dict[str, tuple[str, ...]] = {
     "stratified": ("drop.csv", "--stratify", "comment", "--test-fraction", "0.2"),
     "by time": ("drop.csv", "--time-column", "id", "--test-fraction", "0.2"),
     "shuffled": ("drop.csv", "--shuffle", "--group-by", "player"),
-    "messy, shuffled": ("messy.csv", "--shuffle", "--no-profile", *MESSY),
+    "messy, shuffled": ("messy.csv", "--shuffle", *MESSY),
     "appended": ("drop.csv", "--append"),
     "appended, grouped": ("drop.csv", "--append", "--group-by", "player"),
     "cluster": ("drop.csv", "--scheduler"),
-    "cluster, messy": ("messy.csv", "--scheduler", "--no-profile", *MESSY),
+    "cluster, messy": ("messy.csv", "--scheduler", *MESSY),
     "cluster, appended": ("drop.csv", "--append", "--scheduler"),
 }
 
@@ -66,11 +69,12 @@ def test_killed_at_random_moments_a_split_ends_with_the_same_bytes(
     write_log(home, 1_000, name="first.csv", seed=1)
     make = [sys.executable, str(MAKE_LOG), "--records", "2500", "--messy", "--out", "messy.csv"]
     subprocess.run(make, cwd=home, check=True)
-    undisturbed = {name: run_undisturbed(home, job, cluster) for name, job in JOBS.items()}
+    undisturbed = {name: run_undisturbed(home, without_cluster(job)) for name, job in JOBS.items()}
     kills, went_on, were_done, finished = (Counter[str]() for _ in range(4))
     while kills.total() < int(os.environ.get("KILLS", "50")):
         name = rng.choice(list(JOBS))
         expected, seconds = undisturbed[name]
+        seconds *= CLUSTER_COST if "--scheduler" in JOBS[name] else 1
         before = begin(home, JOBS[name])
         while manifest(home) == before or (home / RECEIPT).exists():
             times, told = run_and_kill(home, JOBS[name], cluster, rng, seconds)
@@ -101,7 +105,7 @@ def run_and_kill(
     """
     kills = 0
     with start(home, job, cluster, "--workers", str(rng.randint(1, 4))) as process:
-        while wait(process, cluster, rng.uniform(0.2, seconds)) is None:
+        while wait(process, cluster, rng.uniform(0.2, 1.2 * seconds)) is None:
             kills += 1
             if "--scheduler" not in job or rng.random() < 0.5:
                 process.send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
@@ -114,25 +118,28 @@ def run_and_kill(
     return kills, told
 
 
-def run_undisturbed(
-    home: Path, job: tuple[str, ...], cluster: Cluster
-) -> tuple[dict[str, bytes], float]:
+def run_undisturbed(home: Path, job: tuple[str, ...]) -> tuple[dict[str, bytes], float]:
     """Return what a job gives, and the seconds of processors that it takes."""
     begin(home, job)
-    with start(home, job, cluster) as process:
-        used = -cpu_seconds(process, cluster)
+    seconds = 0.0
+    with start(home, job) as process:
         while process.poll() is None:
-            used_now = cpu_seconds(process, cluster)
+            seconds = cpu_seconds(process)
             time.sleep(0.05)
-    assert process.returncode == 0, process.communicate()
-    return tree(home / "data"), used + used_now
+    assert process.returncode == 0
+    return tree(home / "data"), seconds
+
+
+def without_cluster(job: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the job with the same result that runs on threads."""
+    return tuple(option for option in job if option != "--scheduler")
 
 
 def begin(home: Path, job: tuple[str, ...]) -> bytes:
     """Lay out what is there before a job, and return its manifest, if there is one."""
     shutil.rmtree(home / "data", ignore_errors=True)
     if "--append" in job:
-        rule = [option for option in job[1:] if option not in ("--append", "--scheduler")]
+        rule = [option for option in without_cluster(job)[1:] if option != "--append"]
         before = home / " ".join(["before", *rule])
         if not before.exists():
             sharder("split", "first.csv", *OPTIONS, *rule, cwd=home)
@@ -146,15 +153,17 @@ def manifest(home: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
-def spell(job: tuple[str, ...], cluster: Cluster) -> list[str]:
+def spell(job: tuple[str, ...], cluster: Cluster | None) -> list[str]:
     """Return the arguments of a job."""
     words = [*job[:1], *OPTIONS, *job[1:]]
-    if "--scheduler" in words:
+    if cluster and "--scheduler" in words:
         words.insert(words.index("--scheduler") + 1, str(cluster.file))
     return words
 
 
-def start(home: Path, job: tuple[str, ...], cluster: Cluster, *more: str) -> subprocess.Popen[str]:
+def start(
+    home: Path, job: tuple[str, ...], cluster: Cluster | None = None, *more: str
+) -> subprocess.Popen[str]:
     command = [SHARDER, "split", *spell(job, cluster), *more]
     return subprocess.Popen(
         command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -166,17 +175,17 @@ def wait(process: subprocess.Popen[str], cluster: Cluster, seconds: float) -> in
 
     By the clock, the moment would depend on what else the machine does.
     """
-    until = cpu_seconds(process, cluster) + seconds
-    while process.poll() is None and cpu_seconds(process, cluster) < until:
+    until = cpu_seconds(process, *cluster.workers) + seconds
+    while process.poll() is None and cpu_seconds(process, *cluster.workers) < until:
         time.sleep(0.02)
     return process.returncode
 
 
-def cpu_seconds(process: subprocess.Popen[str], cluster: Cluster) -> float:
-    """Return the seconds of processors that a run and its cluster have taken."""
+def cpu_seconds(*processes: subprocess.Popen[Any]) -> float:
+    """Return the seconds of processors that processes have taken together."""
     ticks = 0
-    for pid in (process.pid, *(worker.pid for worker in cluster.workers)):
+    for process in processes:
         # Behind the name, which may have spaces, the twelfth is user and the next system time.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
