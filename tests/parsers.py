@@ -19,7 +19,7 @@ import numpy as np
 import xxhash
 from support import write_dataset
 
-from sharder.disk.receipt import Receipt, load_receipt
+from sharder.disk.receipt import Known, Receipt, load_receipt
 from sharder.graph.buckets import Buckets
 from sharder.graph.ledger import Ledger
 from sharder.graph.number import Numbering
@@ -190,7 +190,8 @@ def _sharder_checkpoint() -> list[bytes]:
 
 
 def _receipt() -> list[bytes]:
-    return [pack(Receipt(options={"seed": "0"}, sources=((100, "0" * 32),), manifest="0" * 32))]
+    sources = (Known(100, "0" * 32, True),)
+    return [pack(Receipt(options={"seed": "0"}, sources=sources, manifest="0" * 32))]
 
 
 def _profile() -> list[bytes]:

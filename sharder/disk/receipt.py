@@ -20,17 +20,25 @@ from shared.snapshot import seal, unseal
 _MAX_BYTES = 64 << 20
 
 
+class Known(msgspec.Struct, frozen=True):
+    """What a source is known by: its size, the checksum of its ends, and whether it has ranges."""
+
+    bytes: int
+    ends: str
+    has_ranges: bool
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What a run was asked to do, and what has come of it.
 
     Attributes:
         options: those that count, by their names.
-        sources: size of each, and checksum of its ends.
+        sources: what each of them is known by.
         manifest: checksum of the file, as `shared.manifest.measure` gives it.
     """
 
     options: dict[str, str]
-    sources: tuple[tuple[int, str], ...]
+    sources: tuple[Known, ...]
     manifest: str
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from sharder.config import SplitConfig
-from sharder.disk.receipt import Receipt, save_receipt
+from sharder.disk.receipt import Known, Receipt, save_receipt
 from sharder.disk.target import Staging, settle
 from sharder.records.encoding import UTF8
 from sharder.run.checkpoint import describe_options
@@ -44,6 +44,9 @@ def is_finished(config: SplitConfig, sources: Sequence[Source], console: Console
     """
 
     def is_same(receipt: Receipt) -> bool:
+        kinds = [source.origin.has_ranges for source in sources]
+        if kinds != [known.has_ranges for known in receipt.sources]:
+            return False
         if receipt.options != describe_options(config, sources):
             return False
         streams = [source for source in sources if not source.origin.has_ranges]
@@ -61,21 +64,22 @@ def is_finished(config: SplitConfig, sources: Sequence[Source], console: Console
             )
         return False
 
-    # What is replaced or begun anew comes out the same.
+    # The one makes the same once more, the other says that it is another run.
     if config.overwrite or config.restart or not settle(config.dataset, is_same):
         return False
     say(console, "an earlier run has done all of it, and was killed before it could say so")
     return True
 
 
-def _identify(sources: Sequence[Source]) -> tuple[tuple[int, str], ...] | None:
-    """Return size and checksum of the ends of each source; None if one has none."""
+def _identify(sources: Sequence[Source]) -> tuple[Known, ...] | None:
+    """Return what each source is known by; None if one cannot be known again."""
     known = []
     for source in sources:
-        size, ends = source.origin.size, source.ends or source.origin.checksum_ends()
-        if size is None or ends is None:
+        origin = source.origin
+        ends = source.ends or origin.checksum_ends()
+        if origin.size is None or ends is None:
             return None
-        known.append((size, ends))
+        known.append(Known(origin.size, ends, origin.has_ranges))
     return tuple(known)
 
 
