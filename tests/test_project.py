@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -42,3 +43,25 @@ def test_help_and_version_answer(program: str) -> None:
         done = subprocess.run([path, option], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         assert program in done.stdout
+
+
+# The interpreter imports `sitecustomize` when it starts.
+TRAP = """
+import os, signal, sys
+
+def interrupt(event, arguments):
+    if event == "import" and arguments[0] == "click":
+        os.kill(os.getpid(), signal.SIGINT)
+
+sys.addaudithook(interrupt)
+"""
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_ctrl_c_is_answered_while_modules_are_still_imported(program: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(TRAP)
+    path = Path(sys.executable).with_name(program)
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([path, "--help"], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == f"{program}: interrupted; nothing is left behind\n"
