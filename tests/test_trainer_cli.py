@@ -232,6 +232,8 @@ def test_classes_are_predicted_by_their_names(home: Path) -> None:
     [
         (["fit", "data/none", "--label", "clear", "--out", "x"],
          "data/none/splited: expected a directory of shards, found no such directory"),
+        (["fit", "data/log/manifest.json", "--label", "clear", "--out", "x"],
+         "manifest.json: expected the directory of a dataset, found a file; a CSV is split first"),
         (["evaluate", "runs/none", "data/log"], "runs/none/run.json: expected a finished run"),
         (["predict", "runs/log", "none.csv", "--out", "x"], "none.csv: expected a CSV file"),
     ],

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -14,23 +15,20 @@ import click
 
 from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
-from shared.options import AutoOr, Bytes, OutPath
+from shared.options import OutPath
 from trainer.config import (
     EvaluateConfig,
     ExportConfig,
     FitConfig,
     Format,
-    Jit,
     ModelFormat,
     PredictConfig,
-    parse_class_weight,
 )
+from trainer.fit_options import SECTIONS, FitCommand
 from trainer.interrupt import Interrupted
 
-# What the options are without: the help shows them, and says them only once, in the config.
-_DEFAULTS = FitConfig(dataset=Path(), label="", out=Path())
 _PATH = click.Path(path_type=Path)
-_WORKERS = click.option("--workers", type=int, default=_DEFAULTS.workers, show_default=True,
+_WORKERS = click.option("--workers", type=int, default=EvaluateConfig.workers, show_default=True,
                         help="Processes that read shards; 0 reads in this one.")  # fmt: skip
 _LAYERS = click.option("--model", metavar="MODULE:FUNCTION",
                        help="What RUN was made with, if it has layers of its own.")  # fmt: skip
@@ -44,94 +42,22 @@ def cli() -> None:
     """Stage 2 of shardfit: train a Keras model on the shards that `sharder split` made."""
 
 
-@cli.command()
-@click.argument("dataset")
-@click.option("--label", required=True, metavar="COLUMN", help="Column to predict.")
-@click.option("--out", required=True, metavar="DIR", type=OutPath(),
-              help="Directory of the run, such as runs/quest.")  # fmt: skip
-@click.option("--epochs", type=int, default=_DEFAULTS.epochs, show_default=True,
-              help="Passes over the training side, at most.")  # fmt: skip
-@click.option("--batch-size", type=int, default=_DEFAULTS.batch_size, show_default="one shard",
-              help="Records in a batch.")  # fmt: skip
-@_WORKERS
-@click.option("--max-queue-size", type=int, default=_DEFAULTS.max_queue_size, show_default=True,
-              help="Batches that are read ahead.")  # fmt: skip
-@click.option("--worker-timeout", type=float, metavar="SECONDS", show_default=True,
-              default=_DEFAULTS.worker_timeout,
-              help="A worker that needs longer for a shard is replaced.")  # fmt: skip
-@click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
-              help="Of the weights and of the order of the batches.")  # fmt: skip
-@click.option("--shuffle-window", type=int, metavar="N", show_default="64, fewer if very wide",
-              help="Shards whose records are mixed.")  # fmt: skip
-@click.option("--cache", metavar="auto|DIR|off", default=_DEFAULTS.cache, show_default=True,
-              help="Where encoded records are kept for later epochs and runs; "
-              "auto is beside the dataset.")  # fmt: skip
-@click.option("--cache-bytes", type=Bytes(), show_default="what the disk has free",
-              help="Most that the caches there may take.")  # fmt: skip
-@click.option(
-    "--keep",
-    multiple=True,
-    metavar="COLUMN",
-    help="Column to learn from although it looks like an identifier; may be given again.",
+@cli.command(
+    cls=FitCommand,
+    params=[click.Argument(["dataset"]), *chain.from_iterable(SECTIONS.values())],
+    short_help="Train a model on DATASET.",
 )
-@click.option("--drop", multiple=True, metavar="COLUMN",
-              help="Column to leave out; may be given again.")  # fmt: skip
-@click.option("--features", type=_PATH, metavar="FILE",
-              help="How columns become features: an edited copy of a run's features.toml; "
-              "instead of --drop, --keep and --missing.")  # fmt: skip
-@click.option("--transform", metavar="MODULE:FUNCTION",
-              help="Function from a pandas DataFrame to (features, labels), instead of "
-              "all that.")  # fmt: skip
-@click.option("--task", type=click.Choice(["auto", "binary", "multiclass", "regression"]),
-              default=_DEFAULTS.task, show_default=True,
-              help="Kind of task; auto decides by the label's values.")  # fmt: skip
-@click.option("--model", metavar="MODULE:FUNCTION",
-              help="Function from the feature specification to a keras.Model.")  # fmt: skip
-@click.option("--learning-rate", type=float, default=_DEFAULTS.learning_rate, show_default=True,
-              help="The highest; it falls to zero along a cosine.")  # fmt: skip
-@click.option("--warmup", type=float, metavar="N|SHARE", default=_DEFAULTS.warmup,
-              show_default=True,
-              help="Batches over which the rate rises first; below 1 a share of all.")  # fmt: skip
-@click.option("--class-weight", metavar="balanced|CLASS=W,...",
-              help="Weight of the records of each class in the loss.")  # fmt: skip
-@click.option("--weight-column", metavar="COLUMN",
-              help="Column that says how much each record counts; it is no feature.")  # fmt: skip
-@click.option("--monitor", metavar="METRIC", default=_DEFAULTS.monitor, show_default=True,
-              help="Metric that tells the best epoch, on the validation side.")  # fmt: skip
-@click.option("--patience", type=int, default=_DEFAULTS.patience, show_default=True,
-              help="Epochs without a better one until training stops.")  # fmt: skip
-@click.option("--missing", type=click.Choice(["indicator", "zero"]), default=_DEFAULTS.missing,
-              show_default=True,
-              help="A missing number: the mean, and a column that says so; or a 0.")  # fmt: skip
-@click.option("--mixed-precision", is_flag=True, help="Multiply matrices in bfloat16.")
-@click.option("--jit-compile", type=click.Choice(get_args(Jit)), default=_DEFAULTS.jit_compile,
-              show_default=True, help="Compile the steps with XLA.")  # fmt: skip
-@click.option("--steps-per-execution", type=AutoOr(click.INT), metavar="auto|N", default="auto",
-              show_default=True,
-              help="Batches whose steps are made in one call of the backend; auto is up to 16 "
-              "for the default model.")  # fmt: skip
-@click.option("--checkpoint-every", type=int, default=_DEFAULTS.checkpoint_every, metavar="N",
-              show_default=True,
-              help="Batches between two checkpoints; each epoch ends with one, too.")  # fmt: skip
-@click.option("--more-epochs", type=int, metavar="N",
-              help="Go on with a finished run, for so many epochs at most.")  # fmt: skip
-@click.option("--overwrite", is_flag=True,
-              help="Replace a finished run, or one of other options.")  # fmt: skip
-def fit(dataset: str, class_weight: str | None, **options: Any) -> None:
+def fit(dataset: str, **options: Any) -> None:
     """Train a model on DATASET, the directory that `sharder split` printed.
 
     A DATASET of - reads that line from stdin. Prints the directory of the run, the only line on
     stdout where this is no terminal:
 
-      sharder split quest_log.csv --out data | trainer fit - --label clear --out runs/quest
+      sharder split log.csv --out data | trainer fit - --label clear --out run
 
     After a failure, Ctrl-C or worse, the same command goes on where it was cut off.
     """
-    config = FitConfig(
-        dataset=_dataset_path(dataset),
-        class_weight=None if class_weight is None else parse_class_weight(class_weight),
-        **options,
-    )
+    config = FitConfig(dataset=_dataset_path(dataset), **options)
     # Here, as in the other commands: importing Arrow takes longer than --help may.
     from trainer.fit import run
     from trainer.summary import print_summary
@@ -162,7 +88,7 @@ def evaluate(*, side: str, as_json: bool, **options: Any) -> None:
         print_metrics(metrics, title=f"{config.run} on {config.dataset} ({config.side})")
 
 
-@cli.command()
+@cli.command(short_help="Predict each record of a CSV with RUN.")
 @click.argument("run", type=_PATH)
 @click.argument("source", type=_PATH)
 @click.option("--out", required=True, metavar="FILE", help="File to write; - is stdout.")
@@ -187,7 +113,7 @@ def predict(*, out: str, **options: Any) -> None:
         click.echo(os.fsencode(config.out))
 
 
-@cli.command()
+@cli.command(short_help="Write RUN's model in another format.")
 @click.argument("run", type=_PATH)
 @click.option("--format", required=True, type=click.Choice(get_args(ModelFormat)),
               help="saved_model takes the raw columns, onnx the encoded matrix.")  # fmt: skip
@@ -213,17 +139,20 @@ def cache() -> None:
 _PLACE = click.argument("place", type=_PATH, metavar="DATASET|DIR")
 
 
-@cache.command("ls")
+@cache.command("ls", short_help="Print the caches of DATASET.")
 @_PLACE
 def list_(place: Path) -> None:
     """Print the caches of DATASET, or those in the DIR that --cache was given."""
     from trainer.caching.store import find_caches
     from trainer.summary import print_caches
 
-    print_caches(find_caches(place))
+    found = find_caches(place)
+    print_caches(found)
+    if not found:
+        click.echo("none", err=True)
 
 
-@cache.command()
+@cache.command(short_help="Remove the caches of DATASET.")
 @_PLACE
 def clear(place: Path) -> None:
     """Remove the caches of DATASET, or those in the DIR that --cache was given.

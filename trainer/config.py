@@ -229,32 +229,6 @@ class ExportConfig:
         _one_of("--format", self.format, get_args(ModelFormat))
 
 
-def parse_class_weight(text: str) -> ClassWeight:
-    """Read the value of `--class-weight`: `balanced`, or `CLASS=WEIGHT,CLASS=WEIGHT`.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    if text == "balanced":
-        return "balanced"
-    weights = {}
-    for part in text.split(","):
-        # The last "=", since a class may have one in its name.
-        name, equals, number = part.rpartition("=")
-        try:
-            weight = float(number)
-        except ValueError:
-            weight = math.nan
-        if not equals or not (math.isfinite(weight) and weight >= 0):
-            raise ConfigError(
-                "--class-weight",
-                expected="balanced, or CLASS=WEIGHT,CLASS=WEIGHT with weights of 0 or more",
-                found=part,
-            )
-        weights[name] = weight
-    return weights
-
-
 def check_alone(
     features: Path | None,
     transform: str | None,
