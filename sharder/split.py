@@ -128,7 +128,8 @@ def open_checked(config: SplitConfig, console: Console) -> tuple[Source, ...]:
         sources = with_cleaner(sources, config.clean, config.max_record_bytes)
     split, header = config.split, sources[0].header
     if split.column is not None and split.column not in header:
-        raise no_such_column(f"{COLUMN_OPTIONS[split.by]} {split.column}", header)
+        option = COLUMN_OPTIONS[split.by]
+        raise no_such_column(f"{option} {split.column}", split.column, header)
     if needs_first_pass(split) and not config.append:
         check_repeatable(sources)
     return sources

@@ -15,6 +15,7 @@ A bug is anything else, and keeps its traceback.
 
 from __future__ import annotations
 
+import difflib
 import errno
 from collections.abc import Iterable
 
@@ -80,10 +81,15 @@ class ConfigError(ShardfitError):
     """An option or argument that cannot be meant."""
 
 
-def no_such_column(where: str, columns: Iterable[str]) -> ConfigError:
+def no_such_column(where: str, name: str, columns: Iterable[str]) -> ConfigError:
     """Return the error for an option that names a column which is not there."""
+    names = list(columns)
+    close = difflib.get_close_matches(name, names, n=1)
     return ConfigError(
-        where, expected=f"one of the columns {', '.join(columns)}", found="no such column"
+        where,
+        expected=f"one of the columns {', '.join(names)}",
+        found="no such column",
+        hint=f"is {close[0]!r} meant?" if close else "",
     )
 
 

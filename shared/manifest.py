@@ -290,6 +290,13 @@ def read_manifest(
         data = read_plain(path, at_most=MAX_MANIFEST_BYTES)
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise ContractError(
+            dataset,
+            expected="the directory of a dataset",
+            found="a file",
+            hint="a CSV is split first: sharder split FILE --out DIR prints its dataset",
+        ) from None
     except OSError as error:
         raise ContractError(path, found=error.strerror or str(error)) from None
     manifest = decode_json(data, Manifest, path, expected="a manifest", hint=_AGAIN)

@@ -195,7 +195,7 @@ def test_a_class_without_a_given_weight_weighs_one() -> None:
         (
             {"label": "cleer"},
             "--label cleer: expected one of the columns id, name, level, power, gap, class, flag, "
-            "at, mode, nothing, , clear, found no such column",
+            "at, mode, nothing, , clear, found no such column; is 'clear' meant?",
         ),
         ({"drop": ["xp"]}, "--drop xp: expected one of the columns id, "),
         ({"drop": ["id"], "keep": ["id"]}, "--keep id: found --drop id; give one of them"),

@@ -149,7 +149,7 @@ def _check_number(column: str, totals: Counter[str]) -> None:
 def _read(dataset: Path, manifest: Manifest, column: str, side: Side) -> Iterator[Any]:
     """Yield the fields of a column, a pyarrow.StringArray for each shard, in order."""
     if column not in manifest.header:
-        raise no_such_column(column, manifest.header)
+        raise no_such_column(column, column, manifest.header)
     read = partial(_read_shard, dataset, manifest, column, side)
     yield from map_numbers(read, len(manifest.sides[side].bytes))
 

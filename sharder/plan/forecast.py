@@ -114,7 +114,7 @@ def run(config: SplitConfig, label: str | None = None) -> Forecast:
     config = fit(config, sources)
     header = sources[0].header
     if label is not None and label not in header:
-        raise no_such_column(f"--label {label}", header)
+        raise no_such_column(f"--label {label}", label, header)
     check_target(config.dataset, overwrite=config.overwrite)
     check_disk(sources, config)
     found = survey(sources, config)

@@ -174,7 +174,7 @@ def _check_names(
     wheres += [(edits.where(name), name) for name in edits]
     for where, name in wheres:
         if name not in columns:
-            raise no_such_column(where, columns)
+            raise no_such_column(where, name, columns)
     if label in drop:
         raise ConfigError(f"--drop {label}", found="the label", hint="a label cannot be dropped")
     if label in edits:

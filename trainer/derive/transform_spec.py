@@ -52,7 +52,7 @@ def derive_transform(
     columns = {column.name: column for column in dataset.columns}
     if weight_column is not None:
         if weight_column not in columns:
-            raise no_such_column(f"--weight-column {weight_column}", columns)
+            raise no_such_column(f"--weight-column {weight_column}", weight_column, columns)
         if weight_column == label:
             raise ConfigError(
                 f"--weight-column {label}", found="the label", hint="a weight cannot be the label"
