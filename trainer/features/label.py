@@ -51,10 +51,12 @@ class LabelSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mapping(self) -> str:
-        """What the model gives for which label, for people; empty for a regression."""
+        """What the net gives for which label, for people."""
         if self.task == "binary":
             return f"probability of {self.classes[1]!r}, not {self.classes[0]!r}"
-        return f"probabilities of {len(self.classes)} classes" if self.classes else ""
+        if self.task == "multiclass":
+            return f"probabilities of {len(self.classes)} classes"
+        return f"errors of an epoch are in standard deviations of {self.std:,.4g}"
 
     @property
     def outputs(self) -> int:

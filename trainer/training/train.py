@@ -69,11 +69,10 @@ def train(
         # Now, too: that a model of one's own cannot be saved must not be found out after hours.
         saver.save()
     records, validation_records = dataset.count(Side.TRAIN), dataset.count(Side.VALIDATE)
-    mapping = f" ({spec.label.mapping})" if spec.label.mapping else ""
     say(
         f"{records:,} training records, {validation_records:,} validation records; "
-        f"{len(spec.features)} columns, {spec.width} features; {spec.label.task}{mapping}; "
-        f"{core.count_params():,} weights"
+        f"{len(spec.features)} columns, {spec.width} features; "
+        f"{spec.label.task} ({spec.label.mapping}); {core.count_params():,} weights"
     )
     progress, meter = start.progress, None
     if progress.is_done(config.patience):
