@@ -18,9 +18,10 @@ from sharder.config import GIVEN, SplitConfig
 from sharder.records.codec import AUTO
 from sharder.sides.rule import DEFAULT_FRACTION
 from shared.errors import ConfigError, ShardfitError
-from shared.options import Bytes, OutPath
+from shared.options import Bytes, PlacePath
+from shared.place import Place
 
-_DATASET = click.argument("dataset", type=click.Path(path_type=Path))
+_DATASET = click.argument("dataset", type=PlacePath())
 # What the options are without: the help shows them, and says them only once, in the config.
 _DEFAULTS = SplitConfig(sources=(Path(),), out=Path())
 
@@ -58,8 +59,8 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--out", required=True, metavar="DIR", type=OutPath(),
-              help="Directory that gets the dataset.")  # fmt: skip
+@click.option("--out", required=True, metavar="DIR|URL", type=PlacePath(),
+              help="Directory that gets the dataset, or prefix in a store.")  # fmt: skip
 @click.option("--name", default=_DEFAULTS.name, show_default=True,
               help="Name of the dataset, and of its directory.")  # fmt: skip
 @click.option("--encoding", default=_DEFAULTS.encoding, show_default=True,
@@ -136,7 +137,7 @@ def split(context: click.Context, /, *, dry_run: bool, **options: Any) -> None:
 
       sharder split quest_log.csv --out data | trainer fit - --label clear
     """
-    if options["append"]:
+    if options["append"] and isinstance(options["out"], Path):  # a store is refused
         _take_over(context, options)
     config = _config(options)
     _prepare(with_pandas=config.clean is not None or config.dashboard)  # bokeh looks for it
@@ -155,7 +156,7 @@ def split(context: click.Context, /, *, dry_run: bool, **options: Any) -> None:
         return
     result = run(config, console)
     # First what the next stage waits for; the summary is for people.
-    click.echo(os.fsencode(result.dataset))
+    click.echo(os.fsencode(str(result.dataset)))
     print_split(result, console)
 
 
@@ -213,7 +214,7 @@ next(option for option in plan.params if option.name == "out").required = False
 
 @cli.command()
 @_DATASET
-def verify(dataset: Path) -> None:
+def verify(dataset: Place) -> None:
     """Prove the manifest from the files: names, counts, checksums, headers.
 
     All that is not as it was written is told, each with what to do.
@@ -227,7 +228,7 @@ def verify(dataset: Path) -> None:
 @cli.command()
 @_DATASET
 @click.argument("sources", metavar="[SOURCE]...", nargs=-1)
-def repair(dataset: Path, sources: tuple[str, ...]) -> None:
+def repair(dataset: Place, sources: tuple[str, ...]) -> None:
     """Write shards that are damaged or missing anew from their source; good ones stay untouched.
 
     The sources are looked for where they were. If they are elsewhere now, or if it was a stream,
@@ -250,7 +251,7 @@ def repair(dataset: Path, sources: tuple[str, ...]) -> None:
               help="Count the values of this column on each side, in the shards.")  # fmt: skip
 @click.option("--mixing", metavar="COLUMN", multiple=True,
               help="Say how mixed the training shards are by it; may be repeated.")  # fmt: skip
-def info(dataset: Path, *, as_json: bool, label: str | None, mixing: tuple[str, ...]) -> None:
+def info(dataset: Place, *, as_json: bool, label: str | None, mixing: tuple[str, ...]) -> None:
     """Print what a dataset holds: its sides and the profile of its columns.
 
     With --label or --mixing the shards are read, and what they say takes the profile's place.
@@ -280,7 +281,7 @@ def info(dataset: Path, *, as_json: bool, label: str | None, mixing: tuple[str, 
 @_DATASET
 @click.option("--raw", is_flag=True,
               help="Write the records as they are in the sources, to be mended.")  # fmt: skip
-def rejected(dataset: Path, *, raw: bool) -> None:
+def rejected(dataset: Place, *, raw: bool) -> None:
     """Print the records that were kept aside: where each is from, what is wrong, its bytes."""
     from sharder.dataset.rejected import read_rejected
     from sharder.dataset.verify import require_manifest

@@ -13,6 +13,7 @@ from sharder.sides.rule import DEFAULT_FRACTION, choose_rule
 from shared.errors import ConfigError
 from shared.layout import Side
 from shared.manifest import Split
+from shared.place import ObjectPath, Place
 
 MIB = 1 << 20
 
@@ -30,7 +31,7 @@ class SplitConfig:
     Attributes:
         sources: CSVs with the same header, read in this order as one table: files, `-` for stdin,
             URLs that fsspec reads, and patterns of these.
-        out: directory that gets the dataset.
+        out: directory, or prefix in a store, that gets the dataset.
         name: of the dataset, and so of its directory in `out`.
         rows_per_shard: records in every shard but the last of a side.
         validate_fraction: share of the records that goes to the validation side; None for a tenth,
@@ -74,7 +75,7 @@ class SplitConfig:
     """
 
     sources: tuple[str | Path, ...]
-    out: Path
+    out: Place
     name: str = "log_quest"
     rows_per_shard: int = 1000
     validate_fraction: float | None = None
@@ -119,6 +120,13 @@ class SplitConfig:
             raise ConfigError("sources", expected="at least one CSV file", found="none")
         if self.append and self.overwrite:
             raise ConfigError("--append", expected="no --overwrite beside it", found="both")
+        if isinstance(self.out, ObjectPath) and (self.append or self.overwrite):
+            raise ConfigError(
+                "--append" if self.append else "--overwrite",
+                expected=f"a dataset in a directory, not in {self.out}",
+                found="a store, whose objects cannot be replaced all at one moment",
+                hint="give another --name, or remove the dataset first",
+            )
         _check("--rows-per-shard", self.rows_per_shard, 1, 10_000_000)
         share = DEFAULT_FRACTION if self.validate_fraction is None else self.validate_fraction
         _check("--validate-fraction", share, 0, 0.99)
@@ -184,8 +192,8 @@ class SplitConfig:
         )
 
     @property
-    def dataset(self) -> Path:
-        """The directory of the dataset."""
+    def dataset(self) -> Place:
+        """The place of the dataset."""
         return self.out / self.name
 
 

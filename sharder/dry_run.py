@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
@@ -54,7 +55,7 @@ def plan(config: SplitConfig, console: Console) -> Plan:
     sources = open_checked(config, console)
     check_count(sources, config)
     config = fit(config, sources)
-    state = begin_state(sources, config.dataset, config)
+    state = begin_state(sources, Path(), config)
     first = sources[0]
     shelf = Shelf(
         dataset=config.dataset,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -17,6 +16,7 @@ from sharder.report import LABELS, count_records, ledger_line
 from sharder.run.progress import say
 from shared.layout import Side
 from shared.manifest import Manifest, Split
+from shared.place import Place
 from shared.printable import printable
 from shared.schema import Column
 from shared.sketch import Limits
@@ -31,7 +31,7 @@ _RIGHT = ("missing", "distinct", "min", "mean", "sd", "max")
 _HEADINGS = ("column", "type", *_RIGHT, "most frequent")
 
 
-def print_info(dataset: Path, manifest: Manifest) -> None:
+def print_info(dataset: Place, manifest: Manifest) -> None:
     """Print the profile of a dataset as a table."""
     console = open_stdout()
     say(console, str(dataset), style="bold")

@@ -17,7 +17,8 @@ from sharder.config import MAX_RECORD_BYTES, SplitConfig
 from sharder.dataset.damage import find_damage
 from sharder.dataset.verify import require_manifest
 from sharder.disk.growth import refuse_links
-from sharder.disk.target import Staging, hidden_dir, workshop
+from sharder.disk.staging import Staging
+from sharder.disk.target import hidden_dir, workshop
 from sharder.graph.assign import SIDES
 from sharder.graph.write import Shelf
 from sharder.records.codec import codec_name
@@ -29,10 +30,11 @@ from sharder.run.resume import begin_standing
 from sharder.sources.drop import open_drop
 from sharder.sources.source import Source, open_source
 from shared.durable import sync_file_system, sync_names
-from shared.errors import ContractError, SourceError, TargetError
+from shared.errors import ConfigError, ContractError, SourceError, TargetError
 from shared.layout import REJECTED_NAME, Side, shard_path, side_root
 from shared.manifest import File, Manifest, measure
 from shared.manifest import Source as SourceEntry
+from shared.place import ObjectPath, Place
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class _Wanted:
             yield dataset / REJECTED_NAME / name, manifest.rejected_files[name]
 
 
-def run(dataset: Path, names: Sequence[str] = (), console: Console | None = None) -> Repaired:
+def run(dataset: Place, names: Sequence[str] = (), console: Console | None = None) -> Repaired:
     """Repair a dataset.
 
     Args:
@@ -74,10 +76,18 @@ def run(dataset: Path, names: Sequence[str] = (), console: Console | None = None
         console: where to show progress; stderr by default.
 
     Raises:
+        ConfigError: it is in a store.
         ContractError: there is no dataset, or its manifest is damaged or not true.
         SourceError: the sources are not there, or not what they were; good shards are untouched.
         TargetError: the dataset cannot be written.
     """
+    if isinstance(dataset, ObjectPath):
+        raise ConfigError(
+            dataset,
+            expected="a dataset in a directory of this machine",
+            found="one in a store",
+            hint="fetch it with all its sides, repair it here, and put it back",
+        )
     dataset = side_root(dataset, Side.TRAIN)  # which is itself, with a name
     if not hidden_dir(dataset).exists():
         require_manifest(dataset)
@@ -105,7 +115,7 @@ def _find(dataset: Path, manifest: Manifest) -> tuple[_Wanted, list[Path], Contr
             shards.add((SIDES.index(side), number))
         elif damage.rejected is not None:
             rejected.add(damage.rejected)
-        elif damage.extra is not None:
+        elif isinstance(damage.extra, Path):
             extras.append(damage.extra)
         else:
             lost = lost or damage.error

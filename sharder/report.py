@@ -18,6 +18,7 @@ from sharder.run.progress import say
 from sharder.split import SplitResult
 from shared.layout import REJECTED_NAME, Side
 from shared.manifest import Drop, Manifest
+from shared.place import Place
 
 LABELS = {Side.TRAIN: "training", Side.VALIDATE: "validation", Side.TEST: "test"}
 
@@ -63,7 +64,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     say(console, "nothing was written")
 
 
-def print_verified(dataset: Path, verified: Verified) -> None:
+def print_verified(dataset: Place, verified: Verified) -> None:
     """Print what a check has proved."""
     split = verified.manifest.split
     proved = {
@@ -79,7 +80,7 @@ def print_verified(dataset: Path, verified: Verified) -> None:
     )
 
 
-def print_repaired(dataset: Path, repaired: Repaired) -> None:
+def print_repaired(dataset: Place, repaired: Repaired) -> None:
     """Print what a repair has done."""
     count = repaired.files
     done = [f"{count:,} file{'' if count == 1 else 's'} written anew"] if count else []

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -16,7 +17,8 @@ from sharder.config import SplitConfig
 from sharder.dataset.kept import keep, save_kept
 from sharder.dataset.verify import require_manifest
 from sharder.disk.room import check_room
-from sharder.disk.target import Staging, staging
+from sharder.disk.staging import Staging
+from sharder.disk.target import staging
 from sharder.graph.assign import SIDES
 from sharder.graph.buckets import ENTRY_BYTES, Buckets
 from sharder.graph.write import Shelf, too_many_shards
@@ -42,14 +44,14 @@ class SplitResult:
     """What a run has done.
 
     Attributes:
-        dataset: directory of the dataset.
+        dataset: place of the dataset, of the type of `SplitConfig.out`.
         manifest: of the dataset.
         seconds: that it took.
         earlier_bytes: number of bytes of the sources that earlier runs have read.
         memory_bytes: what the run was allowed to take.
     """
 
-    dataset: Path
+    dataset: Any
     manifest: Manifest
     seconds: float
     earlier_bytes: int = 0
@@ -81,10 +83,14 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
             earlier_bytes=sum(source.origin.size or 0 for source in sources),
             memory_bytes=asked.memory_bytes,
         )
-    if config.scheduler is not None:
+    if config.scheduler is not None and isinstance(config.out, Path):
         config = dataclasses.replace(config, out=config.out.absolute())  # others write there
-    with staging(config.dataset, overwrite=config.overwrite, append=config.append) as staged:
-        base = open_base(config.dataset) if config.append else None
+    with staging(
+        config.dataset, overwrite=config.overwrite, append=config.append, restart=config.restart
+    ) as staged:
+        base: Base | None = None
+        if config.append and isinstance(config.dataset, Path):
+            base = open_base(config.dataset)
         if base is not None:
             check_sources(sources, base)
         standing = begin_run(sources, staged, config, console, base)
@@ -92,7 +98,7 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
         if needs_first_pass(standing.split):
             standing.split = find_cuts(sources, config.split, config, staged.dataset, console)
         shelf = Shelf(
-            dataset=staged.dataset,
+            dataset=staged.shards,
             header_line=(base or sources[0]).header_line,
             rows_per_shard=config.rows_per_shard,
         )
@@ -157,7 +163,8 @@ def check_disk(
         shards = max(shards - standing.shards.count, 0)
         if standing.buckets is not None:
             needed -= standing.buckets.left_bytes(standing.gathered)
-    check_room(config.out, bytes_=max(needed, 0), files=shards)
+    if isinstance(config.out, Path):  # of a store, nobody knows
+        check_room(config.out, bytes_=max(needed, 0), files=shards)
     check_count(sources, config)
 
 

@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from shared.errors import ContractError
+from shared.place import AnyPlace
 
 MANIFEST_NAME = "manifest.json"
 # The manifest that is about to take the other's place: of a dataset that is just being appended to.
@@ -67,19 +68,20 @@ def shard_number(name: str) -> int | None:
     return int(match[1]) if match and shard_name(int(match[1])) == name else None
 
 
-def side_root(dataset: Path, side: Side) -> Path:
+def side_root(dataset: AnyPlace, side: Side) -> AnyPlace:
     """Return the directory of one side of a dataset; they lie beside each other."""
-    if dataset.name in ("", ".."):  # "." and ".." have no name that a suffix could be added to
+    # "." and ".." have no name that a suffix could be added to.
+    if isinstance(dataset, Path) and dataset.name in ("", ".."):
         dataset = dataset.resolve()
     return dataset.parent / (dataset.name + side.suffix)
 
 
-def shard_dir(dataset: Path, side: Side) -> Path:
+def shard_dir(dataset: AnyPlace, side: Side) -> AnyPlace:
     """Return the directory that holds the shards of one side."""
     return side_root(dataset, side) / SPLITED_NAME
 
 
-def shard_path(dataset: Path, side: Side, number: int) -> Path:
+def shard_path(dataset: AnyPlace, side: Side, number: int) -> AnyPlace:
     """Return the path of one shard."""
     return shard_dir(dataset, side) / shard_name(number)
 

@@ -13,6 +13,7 @@ import xxhash
 from shared.durable import create, publish
 from shared.errors import ContractError
 from shared.layout import MANIFEST_NAME, NEXT_MANIFEST_NAME, Side, state_name
+from shared.place import Place
 from shared.reading import decode_json, open_plain, read_plain
 from shared.schema import Column, Count
 
@@ -210,7 +211,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return min(left, self.rows_per_shard)
 
 
-def measure(path: Path, size: int | None = None) -> File:
+def measure(path: Place, size: int | None = None) -> File:
     """Return size and checksum of a file, or of its first `size` bytes.
 
     Raises:
@@ -241,7 +242,7 @@ def save_manifest(manifest: Manifest, dataset: Path) -> None:
     publish(temporary, dataset / MANIFEST_NAME)
 
 
-def load_manifest(dataset: Path) -> Manifest | None:
+def load_manifest(dataset: Place) -> Manifest | None:
     """Read the manifest of a dataset; None if the directory has none.
 
     Raises:
@@ -257,7 +258,7 @@ def load_manifest(dataset: Path) -> Manifest | None:
     return manifest
 
 
-def load_next_manifest(dataset: Path, manifest: Manifest) -> Manifest | None:
+def load_next_manifest(dataset: Place, manifest: Manifest) -> Manifest | None:
     """Read what the manifest of a dataset becomes when an append that was cut off is done.
 
     Raises:
@@ -278,7 +279,7 @@ def load_next_manifest(dataset: Path, manifest: Manifest) -> Manifest | None:
 
 
 def read_manifest(
-    dataset: Path, name: str = MANIFEST_NAME
+    dataset: Place, name: str = MANIFEST_NAME
 ) -> tuple[Manifest, ContractError | None] | None:
     """Read the manifest of a dataset, and tell whether it was changed since it was written.
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from shared.place import ObjectPath, parse_place
+
 
 class Bytes(click.ParamType[int]):
     """A number of bytes: 65536, 64KiB, 8MiB or 1GiB."""
@@ -49,4 +51,18 @@ class OutPath(click.Path):
         """Return the path."""
         if not str(value):
             self.fail("the path is empty: is a shell variable not set?", param, ctx)
+        if "://" in str(value):
+            self.fail(f"{value} is in a store: give a directory of this machine", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class PlacePath(OutPath):
+    """The place of a dataset: a path, or a URL."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the path, or the prefix in a store."""
+        text = str(value).removeprefix("file://")
+        place = parse_place(text)
+        return place if isinstance(place, ObjectPath) else super().convert(text, param, ctx)

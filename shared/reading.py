@@ -11,21 +11,28 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar, overload
 
 import msgspec
 
 from shared.errors import ContractError
+from shared.place import ObjectPath, Place
 
 T = TypeVar("T")
 
 
-def open_plain(file: Path) -> io.FileIO:
-    """Open a file to read it; a link is followed.
+@overload
+def open_plain(file: Path) -> io.FileIO: ...
+@overload
+def open_plain(file: Place) -> io.FileIO | BinaryIO: ...
+def open_plain(file: Place) -> io.FileIO | BinaryIO:
+    """Open a file, or an object in a store, to read it; a link is followed.
 
     Raises:
         OSError: it cannot be opened, or is no plain file.
     """
+    if isinstance(file, ObjectPath):
+        return file.open()
     # Opening a pipe waits for who writes to it, but for this flag.
     opened = io.FileIO(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
@@ -34,8 +41,8 @@ def open_plain(file: Path) -> io.FileIO:
     return opened
 
 
-def read_plain(file: Path, *, at_most: int) -> bytes:
-    """Return the bytes of a file.
+def read_plain(file: Place, *, at_most: int) -> bytes:
+    """Return the bytes of a file, or of an object in a store.
 
     Args:
         file: its path; a link is followed.
@@ -44,15 +51,29 @@ def read_plain(file: Path, *, at_most: int) -> bytes:
     Raises:
         OSError: it cannot be read, is no plain file, or has more bytes.
     """
-    with open_plain(file) as opened:
-        data = opened.readall() if os.fstat(opened.fileno()).st_size <= at_most else None
+    if isinstance(file, ObjectPath):
+        data: bytes | None = file.read(at_most)
+    else:
+        with open_plain(file) as opened:
+            data = opened.readall() if os.fstat(opened.fileno()).st_size <= at_most else None
     # The kernel's own files say that they are empty.
     if data is None or len(data) > at_most:
         raise OSError(errno.EFBIG, f"more than {at_most:,} bytes", str(file))
     return data
 
 
-def decode_json(data: bytes, type_: type[T], file: Path, *, expected: str, hint: str = "") -> T:
+def list_names(directory: Place) -> list[str]:
+    """Return the names in a directory, in order; none if there is no such directory.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if isinstance(directory, ObjectPath):
+        return directory.names()
+    return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+
+
+def decode_json(data: bytes, type_: type[T], file: Place, *, expected: str, hint: str = "") -> T:
     """Return what JSON says.
 
     Args:

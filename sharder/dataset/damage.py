@@ -6,7 +6,6 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import xxhash
 
@@ -22,7 +21,8 @@ from sharder.sides.census import Census
 from shared.errors import ContractError, SourceError
 from shared.layout import REJECTED_NAME, Side, shard_dir, shard_number, shard_path
 from shared.manifest import File, Manifest, load_next_manifest, measure
-from shared.reading import open_plain, read_plain
+from shared.place import Place
+from shared.reading import list_names, open_plain, read_plain
 
 # What is raised where the bytes of a shard are no CSV in UTF-8 with a header.
 _NO_CSV = (SourceError, UnicodeDecodeError, csv.Error, IndexError)
@@ -42,10 +42,10 @@ class Damage:
     error: ContractError
     shard: tuple[Side, int] | None = None
     rejected: str | None = None
-    extra: Path | None = None
+    extra: Place | None = None
 
 
-def find_damage(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
+def find_damage(dataset: Place, manifest: Manifest) -> Iterator[Damage]:
     """Yield all that is not as the manifest says, in the order of the files.
 
     What an append that was cut off has put behind the end of what the manifest tells of is none.
@@ -71,11 +71,11 @@ def find_damage(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
         yield from map(Damage, check_census(dataset, manifest, census))
 
 
-def _repair(dataset: Path) -> str:
+def _repair(dataset: Place) -> str:
     return f"`sharder repair {dataset}` writes it anew from its source"
 
 
-def _check_names(dataset: Path, manifest: Manifest, side: Side) -> Iterator[Damage]:
+def _check_names(dataset: Place, manifest: Manifest, side: Side) -> Iterator[Damage]:
     """Find what else there is in a directory of shards: who reads all files there would take it."""
     directory = shard_dir(dataset, side)
     count = len(manifest.sides[side].bytes) if side in manifest.sides else 0
@@ -85,14 +85,12 @@ def _check_names(dataset: Path, manifest: Manifest, side: Side) -> Iterator[Dama
             yield _extra(directory / name, f"{count:,} {side} shards and nothing else")
 
 
-def _names(directory: Path) -> list[str]:
+def _names(directory: Place) -> list[str]:
     """Return what is in a directory, if it is one; hidden files are nobody's data."""
-    if not directory.is_dir():
-        return []
-    return sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
+    return [name for name in list_names(directory) if not name.startswith(".")]
 
 
-def _extra(path: Path, expected: str) -> Damage:
+def _extra(path: Place, expected: str) -> Damage:
     error = ContractError(
         path.parent,
         expected=expected,
@@ -110,7 +108,7 @@ def _check_shards(check: _ShardCheck) -> Iterator[tuple[Damage | None, Census]]:
 class _ShardCheck:
     """The check of each shard of one side; says what is wrong with it, and the census of it."""
 
-    dataset: Path
+    dataset: Place
     manifest: Manifest
     side: Side
     has_grown: bool
@@ -157,7 +155,7 @@ class _ShardCheck:
         return max(max(side.bytes, default=0) for side in self.manifest.sides.values())
 
     @cached_property
-    def _paths(self) -> dict[str, Path]:
+    def _paths(self) -> dict[str, Place]:
         """The shard that each checksum is of, of all sides."""
         return {
             checksum: shard_path(self.dataset, side, number)
@@ -166,7 +164,7 @@ class _ShardCheck:
         }
 
     def _check_content(
-        self, path: Path, data: bytes, number: int
+        self, path: Place, data: bytes, number: int
     ) -> tuple[ContractError | None, Census]:
         manifest, problem = self.manifest, None
         wanted = manifest.shard_records(self.side, number)
@@ -197,14 +195,14 @@ def _read_structure(data: bytes) -> tuple[int, tuple[str, ...]]:
     return aligned.records - 1, parse_header(data[: int(aligned.ends[0])])
 
 
-def _check_state(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
+def _check_state(dataset: Place, manifest: Manifest) -> Iterator[Damage]:
     try:
         load_kept(dataset, manifest)
     except ContractError as error:
         yield Damage(error)
 
 
-def _check_rejected(dataset: Path, manifest: Manifest, grown: Manifest) -> Iterator[Damage]:
+def _check_rejected(dataset: Place, manifest: Manifest, grown: Manifest) -> Iterator[Damage]:
     directory = dataset / REJECTED_NAME
     again = _repair(dataset)
     for name in _names(directory):
@@ -229,7 +227,7 @@ def _check_rejected(dataset: Path, manifest: Manifest, grown: Manifest) -> Itera
         yield from _count_rejected(dataset, manifest)
 
 
-def _count_rejected(dataset: Path, manifest: Manifest) -> Iterator[Damage]:
+def _count_rejected(dataset: Place, manifest: Manifest) -> Iterator[Damage]:
     """Prove that the manifest is true of the rejected records, which are as they were written."""
     try:
         count = sum(1 for _ in read_rejected(dataset)) if manifest.rejected_files else 0

@@ -18,6 +18,7 @@ from sharder.sides.census import Census
 from sharder.sides.strata import Strata
 from shared.errors import ContractError
 from shared.manifest import Manifest
+from shared.place import Place
 from shared.reading import read_plain
 from shared.snapshot import pack, seal, unseal
 
@@ -55,7 +56,7 @@ def save_kept(kept: Kept, manifest: Manifest, dataset: Path) -> None:
     (dataset / manifest.state_name).write_bytes(seal(kept))
 
 
-def load_kept(dataset: Path, manifest: Manifest) -> Kept:
+def load_kept(dataset: Place, manifest: Manifest) -> Kept:
     """Read what is kept.
 
     Raises:

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from sharder.sides.strata import MAX_CLASSES
 from shared.errors import ConfigError, ContractError, no_such_column
 from shared.layout import Side, shard_path
 from shared.manifest import Manifest
+from shared.place import Place
 from shared.reading import open_plain
 from shared.schema import ColumnType
 from shared.values import parse_column, read_text
@@ -74,7 +74,7 @@ class _Classes:
         return Mixing(column, share, _expected(self.shards, records))
 
 
-def find_mixing(dataset: Path, manifest: Manifest, column: str, side: Side = Side.TRAIN) -> Mixing:
+def find_mixing(dataset: Place, manifest: Manifest, column: str, side: Side = Side.TRAIN) -> Mixing:
     """Say how mixed the shards of a side are, by a column of numbers, times or classes.
 
     Raises:
@@ -100,7 +100,7 @@ def find_mixing(dataset: Path, manifest: Manifest, column: str, side: Side = Sid
     return classes.mixing(column)
 
 
-def find_shares(dataset: Path, manifest: Manifest, column: str) -> dict[Side, dict[str, int]]:
+def find_shares(dataset: Place, manifest: Manifest, column: str) -> dict[Side, dict[str, int]]:
     """Return the number of records of each value of a column on each side.
 
     Raises:
@@ -146,7 +146,7 @@ def _check_number(column: str, totals: Counter[str]) -> None:
         )
 
 
-def _read(dataset: Path, manifest: Manifest, column: str, side: Side) -> Iterator[Any]:
+def _read(dataset: Place, manifest: Manifest, column: str, side: Side) -> Iterator[Any]:
     """Yield the fields of a column, a pyarrow.StringArray for each shard, in order."""
     if column not in manifest.header:
         raise no_such_column(column, column, manifest.header)
@@ -154,7 +154,7 @@ def _read(dataset: Path, manifest: Manifest, column: str, side: Side) -> Iterato
     yield from map_numbers(read, len(manifest.sides[side].bytes))
 
 
-def _read_shard(dataset: Path, manifest: Manifest, column: str, side: Side, number: int) -> Any:
+def _read_shard(dataset: Place, manifest: Manifest, column: str, side: Side, number: int) -> Any:
     path = shard_path(dataset, side, number)
     try:
         with open_plain(path) as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,14 @@ from sharder.sides.strata import find_unequal
 from shared.errors import ContractError
 from shared.layout import Side, shard_dir
 from shared.manifest import Manifest
+from shared.place import Place
 from shared.values import read_text
 
 UNTRUE = "the manifest is not true of it: run the same `sharder split` command with --overwrite"
 
 
 def check_keys(
-    path: Path, data: bytes, manifest: Manifest, side: Side
+    path: Place, data: bytes, manifest: Manifest, side: Side
 ) -> tuple[ContractError | None, Census]:
     """Say what is wrong with the keys of a shard, if the rule says it of each alone; count them.
 
@@ -46,7 +46,7 @@ def check_keys(
     return problem, Census.take(keys, np.full(len(fields), SIDES.index(side), np.uint8))
 
 
-def check_census(dataset: Path, manifest: Manifest, census: Census) -> Iterator[ContractError]:
+def check_census(dataset: Place, manifest: Manifest, census: Census) -> Iterator[ContractError]:
     """Say what the sides have that the manifest does not say, or not the rule."""
     split = manifest.split
     for side, entry in manifest.sides.items():
@@ -63,7 +63,7 @@ def check_census(dataset: Path, manifest: Manifest, census: Census) -> Iterator[
         )
 
 
-def _differs(where: Path, name: str, expected: Any, found: Any) -> ContractError:
+def _differs(where: Place, name: str, expected: Any, found: Any) -> ContractError:
     if isinstance(expected, dict) and isinstance(found, dict):
         # One is enough: there may be a hundred thousand.
         value = min(expected.items() ^ found.items())[0]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from sharder.graph.inspect import Rejected
 from sharder.graph.ledger import REASONS_NAME, RECORDS_NAME
 from shared.errors import ContractError
 from shared.layout import REJECTED_NAME
+from shared.place import Place
+from shared.reading import open_plain
 
 
-def read_rejected(dataset: Path) -> Iterator[Rejected]:
+def read_rejected(dataset: Place) -> Iterator[Rejected]:
     """Yield the rejected records of a dataset that has some, in the order of the sources.
 
     Raises:
@@ -21,11 +24,13 @@ def read_rejected(dataset: Path) -> Iterator[Rejected]:
     directory = dataset / REJECTED_NAME
     try:
         with (
-            (directory / REASONS_NAME).open(newline="", encoding="utf-8") as reasons,
-            (directory / RECORDS_NAME).open("rb") as records,
+            open_plain(directory / REASONS_NAME) as reasons,
+            open_plain(directory / RECORDS_NAME) as records,
         ):
-            left = (directory / RECORDS_NAME).stat().st_size
-            for row in csv.DictReader(reasons):
+            left = records.seek(0, os.SEEK_END)
+            records.seek(0)
+            lines = io.TextIOWrapper(reasons, encoding="utf-8", newline="")
+            for row in csv.DictReader(lines):
                 size = int(row["bytes"])
                 if not 0 <= size <= left:
                     raise ValueError(f"the end of {RECORDS_NAME} within a record")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from sharder.dataset.damage import find_damage
 from shared.errors import ContractError
 from shared.manifest import Manifest, load_manifest, read_manifest
+from shared.place import ObjectPath, Place
 
 # How many damages an error shows.
 _SHOWN = 20
@@ -22,7 +22,7 @@ class Verified:
     bytes: int
 
 
-def require_manifest(dataset: Path) -> Manifest:
+def require_manifest(dataset: Place) -> Manifest:
     """Read the manifest of a dataset that must have one.
 
     Raises:
@@ -31,16 +31,17 @@ def require_manifest(dataset: Path) -> Manifest:
     return load_manifest(dataset) or _refuse(dataset)
 
 
-def _refuse(dataset: Path) -> Manifest:
+def _refuse(dataset: Place) -> Manifest:
+    is_there = isinstance(dataset, ObjectPath) or dataset.is_dir()
     raise ContractError(
         dataset,
         expected="a dataset with a manifest.json",
-        found="none" if dataset.is_dir() else "no such directory",
+        found="none" if is_there else "no such directory",
         hint="give the directory that `sharder split` printed",
     )
 
 
-def run(dataset: Path) -> Verified:
+def run(dataset: Place) -> Verified:
     """Check each file of a dataset against its manifest.
 
     Raises:

@@ -13,6 +13,7 @@ import msgspec
 from shared.durable import write_whole
 from shared.layout import MANIFEST_NAME
 from shared.manifest import measure
+from shared.place import Place
 from shared.reading import read_plain
 from shared.snapshot import seal, unseal
 
@@ -51,7 +52,7 @@ def save_receipt(receipt: Receipt, file: Path) -> None:
     write_whole(file, seal(receipt))
 
 
-def load_receipt(file: Path, dataset: Path) -> Receipt | None:
+def load_receipt(file: Path, dataset: Place) -> Receipt | None:
     """Read a receipt; None if there is none that is whole, or if its dataset is not in place.
 
     Raises:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import xxhash
@@ -18,12 +18,16 @@ from sharder.graph.number import Numbering
 from shared.errors import ConfigError
 from shared.layout import shard_path
 from shared.manifest import MAX_SHARDS
+from shared.place import Place, put_all
 
 # Room for as many blocks as this is left free.
 _SPARE = 4
 
 # A shard of the usual size in one system call.
 _BUFFER_BYTES = 1 << 18
+
+# A shard to be written: side, index into `SIDES`, number, and the parts of its file.
+_Filled: TypeAlias = tuple[int, int, Sequence[bytes | memoryview]]
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,14 @@ class Shelf:
     """Where the shards go, and what they look like.
 
     Attributes:
-        dataset: directory to write to.
+        dataset: place to write to.
         header_line: goes to the top of each shard.
         rows_per_shard: number of records of each.
         wanted: side, index into `SIDES`, and number of the shards to write; None for all.
         wants_all_records: whether all records are to be read, even if these shards are written.
     """
 
-    dataset: Path
+    dataset: Place
     header_line: bytes
     rows_per_shard: int
     wanted: frozenset[tuple[int, int]] | None = None
@@ -85,9 +89,10 @@ def write(block: Block, before: Numbering, *, shelf: Shelf) -> list[Shard]:
         TargetError: the disk is about to be full.
     """
     # How large a stream is, nobody knew before: stop in time, and leave others some room.
-    check_room(shelf.dataset, bytes_=_SPARE * len(block.data), files=_SPARE * len(SIDES))
+    if isinstance(shelf.dataset, Path):
+        check_room(shelf.dataset, bytes_=_SPARE * len(block.data), files=_SPARE * len(SIDES))
     rows_per_shard = shelf.rows_per_shard
-    shards = []
+    filled: list[_Filled] = []
     for index, side in enumerate(before.sides):
         records = np.flatnonzero(block.sides == index)
         starts, ends = block.starts[records], block.ends[records]
@@ -99,18 +104,19 @@ def write(block: Block, before: Numbering, *, shelf: Shelf) -> list[Shard]:
                 if first < 0:
                     parts += side.left_over
                 parts += cut(block.data, starts[rows], ends[rows])
-                shards.append(_write_shard(shelf.dataset, index, n_shards, parts))
+                filled.append((index, n_shards, parts))
             first, n_shards = first + rows_per_shard, n_shards + 1
-    return shards
+    return _write_all(shelf.dataset, filled)
 
 
 def write_left_over(numbering: Numbering, shelf: Shelf) -> list[Shard]:
     """Write the last shard of each side, which has fewer records than the others."""
-    return [
-        _write_shard(shelf.dataset, index, side.shards, [shelf.header_line, *side.left_over])
+    filled: list[_Filled] = [
+        (index, side.shards, [shelf.header_line, *side.left_over])
         for index, side in enumerate(numbering.sides)
         if side.n_left_over and shelf.wants(index, side.shards)
     ]
+    return _write_all(shelf.dataset, filled)
 
 
 def too_many_shards(number: int) -> ConfigError:
@@ -136,14 +142,29 @@ def open_again(path: Path) -> BinaryIO:
     return open(path, "wb", buffering=_BUFFER_BYTES, opener=opener)
 
 
-def _write_shard(
-    dataset: Path, side: int, number: int, parts: Sequence[bytes | memoryview]
-) -> Shard:
-    if number >= MAX_SHARDS:
+def _write_all(dataset: Place, filled: Sequence[_Filled]) -> list[Shard]:
+    """Write shards; those of a block at once to a store, which takes long to answer."""
+    if filled and (number := max(number for _, number, _ in filled)) >= MAX_SHARDS:
         raise too_many_shards(number + 1)
+    if isinstance(dataset, Path):
+        return [
+            _write_shard(shard_path(dataset, SIDES[side], number), side, parts)
+            for side, number, parts in filled
+        ]
+    objects = {
+        shard_path(dataset, SIDES[side], number): b"".join(parts) for side, number, parts in filled
+    }
+    put_all(objects)
+    return [
+        Shard(side, len(data), xxhash.xxh3_128_digest(data))
+        for (side, _, _), data in zip(filled, objects.values(), strict=True)
+    ]
+
+
+def _write_shard(path: Path, side: int, parts: Sequence[bytes | memoryview]) -> Shard:
     digest = xxhash.xxh3_128()
     # Not joined first: with long records a shard may be far larger than a block.
-    with open_again(shard_path(dataset, SIDES[side], number)) as file:
+    with open_again(path) as file:
         file.writelines(parts)
         for part in parts:
             digest.update(part)

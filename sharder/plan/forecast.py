@@ -13,7 +13,7 @@ import xxhash
 from rich.console import Console
 
 from sharder.config import SplitConfig
-from sharder.disk.room import find_room
+from sharder.disk.room import Room, find_room
 from sharder.disk.target import check_target
 from sharder.graph.assign import SIDES
 from sharder.graph.ledger import Ledger
@@ -25,9 +25,10 @@ from sharder.run.first_pass import needs_first_pass
 from sharder.sources.source import Source
 from sharder.split import check_disk, check_training, open_checked, shuffle_bytes
 from shared.block_profile import profile_block
-from shared.errors import no_such_column
+from shared.errors import ConfigError, no_such_column
 from shared.layout import Side
 from shared.manifest import spell_path
+from shared.place import ObjectPath
 from shared.profile import Profile
 from shared.schema import Column
 from shared.values import read_text
@@ -105,17 +106,24 @@ def run(config: SplitConfig, label: str | None = None) -> Forecast:
         label: name of the column that will be predicted, to see which others tell it.
 
     Raises:
-        ConfigError: there is no such column.
+        ConfigError: there is no such column, or the place is in a store.
         SourceError: the split would be refused for its sources.
         TargetError: the split would be refused for its target.
     """
+    if isinstance(out := config.out, ObjectPath):
+        raise ConfigError(
+            "--out",
+            expected="a directory, where a plan looks for room",
+            found=str(out),
+            hint="leave it out",
+        )
     # What was detected, and what is doubtful, are in the forecast.
     sources = open_checked(config, Console(quiet=True))
     config = fit(config, sources)
     header = sources[0].header
     if label is not None and label not in header:
         raise no_such_column(f"--label {label}", label, header)
-    check_target(config.dataset, overwrite=config.overwrite)
+    check_target(out / config.name, overwrite=config.overwrite)
     check_disk(sources, config)
     found = survey(sources, config)
     if found.is_whole:
@@ -135,6 +143,7 @@ def run(config: SplitConfig, label: str | None = None) -> Forecast:
     profiled = profile.columns()
     good = found.n_records - len(found.rejected)
     return _expect(
+        find_room(out),
         sources,
         found,
         config,
@@ -150,9 +159,7 @@ def run(config: SplitConfig, label: str | None = None) -> Forecast:
 def _check_whole(found: Survey, first: Source, config: SplitConfig) -> None:
     """Refuse what the run refuses at its end, when all records are known."""
     records, rejected = found.n_records, len(found.rejected)
-    ledger = Ledger.begin(
-        first.header, config.dataset, data_bytes=None, max_rejected=config.max_rejected
-    )
+    ledger = Ledger.begin(first.header, Path(), data_bytes=None, max_rejected=config.max_rejected)
     ledger.records, ledger.rejected, ledger.shown = records, rejected, found.rejected[:3]
     ledger.close()
     check_training(first.name, records - rejected, records, rejected)
@@ -172,6 +179,7 @@ def _time_writing(text: bytes, config: SplitConfig) -> float:
 
 
 def _expect(
+    room: Room,
     sources: Sequence[Source],
     found: Survey,
     config: SplitConfig,
@@ -184,7 +192,6 @@ def _expect(
     warnings: tuple[str, ...],
 ) -> Forecast:
     """Reckon what all records take from what those of the sample took."""
-    room = find_room(config.out)
     records = found.expected_records
     rejected_share = len(found.rejected) / max(found.n_records, 1)
     shards = disk_bytes = inodes = seconds = None

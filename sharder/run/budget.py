@@ -9,6 +9,7 @@ from sharder.config import MIB, SplitConfig
 from sharder.graph.assign import SIDES
 from sharder.sources.source import Source
 from shared.errors import ConfigError
+from shared.place import ObjectPath
 
 # Below 2 MiB the overhead of the tasks shows, above 16 MiB only the memory grows.
 _BLOCK_BYTES = 8 * MIB
@@ -27,6 +28,8 @@ _PROGRAM_BYTES = 160 * MIB
 _BYTES_PER_BLOCK_BYTE = 6
 # And where it becomes a DataFrame.
 _BYTES_PER_CLEANED_BYTE = 14
+# What writes to a store, and the bytes that are on their way there.
+_STORE_BYTES = 48 * MIB
 # A table of thousands of columns: the profile of each one beyond the first thousand.
 _COLUMN_BYTES = 30 << 10
 # A shard in the table of all that are written, and at the end in the manifest.
@@ -111,7 +114,10 @@ def _fixed_bytes(config: SplitConfig, sources: Sequence[Source]) -> int:
     shard_bytes = config.rows_per_shard * _record_bytes(sources)
     known = sum(map(_size, sources)) if all(source.has_ranges for source in sources) else None
     left_over = len(SIDES) * shard_bytes
-    return _PROGRAM_BYTES + columns + (left_over if known is None else min(left_over, known))
+    store = _STORE_BYTES if isinstance(config.out, ObjectPath) else 0
+    return (
+        _PROGRAM_BYTES + store + columns + (left_over if known is None else min(left_over, known))
+    )
 
 
 def _size(source: Source) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from sharder.config import SplitConfig
+from sharder.disk.staging import Staging
 from sharder.graph.assign import SIDES
 from sharder.graph.buckets import Buckets
 from sharder.graph.ledger import REASONS_NAME, RECORDS_NAME, Ledger
@@ -25,7 +26,7 @@ from sharder.sides.strata import Strata
 from sharder.sources.source import Source
 from shared.durable import sync_file_system, write_whole
 from shared.errors import TargetError
-from shared.layout import shard_dir, shard_name, shard_number
+from shared.layout import shard_name
 from shared.manifest import Split, spell_path
 from shared.reading import read_plain
 from shared.snapshot import seal, unseal
@@ -179,20 +180,13 @@ def load_checkpoint(file: Path) -> Checkpoint | None:
     return checkpoint if checkpoint.is_sound else None
 
 
-def rewind(dataset: Path, checkpoint: Checkpoint) -> str:
+def rewind(staged: Staging, checkpoint: Checkpoint) -> str:
     """Remove what was written since a checkpoint; return what is missing of what it tells of."""
     shards = checkpoint.shards
     for side, sizes, first in zip(SIDES, shards.sizes, shards.first, strict=True):
-        found = {}
-        if not (directory := shard_dir(dataset, side)).is_dir():
+        found = staged.cut_shards(side, len(sizes))
+        if found is None:
             return f"there is no directory of {side} shards"
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                number = shard_number(entry.name)
-                if number is None or number >= len(sizes):
-                    Path(entry).unlink()
-                elif entry.is_file(follow_symlinks=False):
-                    found[number] = entry.stat().st_size
         for number in range(first, len(sizes)):
             if found.get(number) != sizes[number]:
                 return f"{side} shard {shard_name(number)} is not whole"

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from sharder.config import SplitConfig
 from sharder.disk.receipt import Known, Receipt, save_receipt
-from sharder.disk.target import Staging, settle
+from sharder.disk.staging import Staging
+from sharder.disk.target import settle
 from sharder.records.encoding import UTF8
 from sharder.run.checkpoint import describe_options
 from sharder.run.progress import say

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from sharder.config import SplitConfig
-from sharder.disk.target import Staging
+from sharder.disk.staging import Staging
 from sharder.graph.assign import Block
 from sharder.graph.buckets import scatter
 from sharder.graph.build import State, build
@@ -49,7 +49,7 @@ def write_shards(
         SourceError: the sources cannot be split.
         TargetError: the shards cannot be written.
     """
-    with _open_pool(config, sources, shelf, console) as pool:
+    with _open_pool(config, sources, staged, console) as pool:
         config = replace(config, workers=pool.workers)
         _read_all(sources, staged, shelf, config, standing, pool, console)
         standing.state.ledger.close()
@@ -59,18 +59,18 @@ def write_shards(
 
 
 def _open_pool(
-    config: SplitConfig, sources: Sequence[Source], shelf: Shelf, console: Console
+    config: SplitConfig, sources: Sequence[Source], staged: Staging, console: Console
 ) -> AbstractContextManager[Pool]:
     # Not at the top: few runs need it.
     try:
         if config.dashboard:
             from sharder.graph.dashboard import watch
 
-            return watch(config.workers, sources, shelf.dataset, partial(say, console))
+            return watch(config.workers, sources, staged.dataset, partial(say, console))
         if config.scheduler is not None:
             from sharder.graph.cluster import connect
 
-            return connect(config.scheduler, sources, shelf.dataset)
+            return connect(config.scheduler, sources, staged.dataset)
     except ImportError as error:
         packages = "distributed bokeh" if config.dashboard else "distributed"
         raise ConfigError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sharder.config import SplitConfig
-from sharder.disk.target import Staging
+from sharder.disk.staging import Staging
 from sharder.graph.buckets import Buckets
 from sharder.graph.build import State
 from sharder.graph.ledger import Ledger
@@ -107,7 +107,7 @@ def begin_run(
     reason = "it has no checkpoint" if job else "a stream cannot be read again"
     if earlier and job:
         earlier.ledger.directory = staged.dataset / REJECTED_NAME
-        reason = job.check(earlier.job) or rewind(staged.dataset, earlier)
+        reason = job.check(earlier.job) or rewind(staged, earlier)
         if not reason and earlier.buckets is not None:
             reason = earlier.buckets.rewind(staged.buckets, earlier.gathered)
         standing = None if reason else _restore(earlier, earlier.job, sources[0].header)

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from sharder.config import SplitConfig
-from sharder.disk.target import Staging
+from sharder.disk.staging import Staging
 from sharder.graph.assign import Block
 from sharder.graph.buckets import ENTRY_BYTES, Buckets, Part, bucket_path, gather
 from sharder.graph.build import NUMBER, WRITE

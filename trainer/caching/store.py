@@ -20,6 +20,7 @@ from rich.filesize import decimal
 
 from shared.durable import refuse_link
 from shared.errors import ConfigError, ContractError, TargetError
+from shared.home import user_cache
 from shared.layout import Side, shard_dir
 from shared.manifest import spell_path
 from trainer.caching.cache import CONTENTS_NAME, Contents, read_contents
@@ -82,11 +83,8 @@ def _beside(dataset: Path) -> Path:
 
 def _user_places() -> list[Path]:
     """Return the user's cache directory; none for a user without a home, as in a container."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return [(Path(home) if home else Path("~/.cache").expanduser()) / "shardfit"]
-    except RuntimeError:
-        return []
+    cache = user_cache()
+    return [] if cache is None else [cache]
 
 
 def find_caches(path: Path) -> list[Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from shared.values import read_text
 from trainer.features.read import read_header
 from trainer.shards.shard import Shard, load_shard
 
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.+?)/*$")
 _VERIFY = "`sharder verify` tells what is wrong; `sharder split` makes the dataset again"
 
 
@@ -78,6 +80,7 @@ def open_dataset(
     Raises:
         ContractError: shards are missing, or are not those of the manifest.
     """
+    _refuse_store(path)
     path = Path(path)
     manifest = load_manifest(path)
     if manifest is None:
@@ -90,6 +93,27 @@ def open_dataset(
         say(f"{path}: made with --no-profile, so all shards are read for it first")
         columns = _profile(shards, manifest.header)[0]
     return Dataset(path=path, columns=columns, shards=shards)
+
+
+def _refuse_store(dataset: str | os.PathLike[str]) -> None:
+    """Refuse a dataset in an object store, and say how to fetch it.
+
+    Raises:
+        ContractError: it is a URL, with two slashes or with the one that a `Path` leaves of them.
+    """
+    match = _URL.match(os.fspath(dataset))
+    if match is None or Path(dataset).exists():
+        return
+    scheme, place = match.groups()
+    parent, _, name = place.rpartition("/")
+    fetch = {"s3": "aws s3 sync", "gs": "gcloud storage rsync --recursive"}.get(scheme, "copy")
+    fetch += f" {scheme}://{parent} data"
+    raise ContractError(
+        f"{scheme}://{place}",
+        expected="a dataset in a directory of this machine",
+        found="one in a store",
+        hint=f"fetch it with all its sides: `{fetch}`, and give data/{name}",
+    )
 
 
 def _manifest_shards(path: Path, manifest: Manifest, side: Side) -> tuple[Shard, ...]:

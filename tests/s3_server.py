@@ -1,0 +1,104 @@
+"""A real S3 server on loopback, which can put an end to who is talking to it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+
+class S3Server:
+    """The server, with one bucket.
+
+    Attributes:
+        bucket: its name.
+        client: of boto3.
+        fault: is told each request, as in `PUT /bucket/key`, before it is done and when it is,
+            and may kill who has made it; then it says so, and it is not done.
+    """
+
+    bucket = "drops"
+
+    def __init__(self, server: ThreadedMotoServer) -> None:
+        self.client = boto3.client("s3")
+        self.client.create_bucket(Bucket=self.bucket)
+        self.fault: Callable[[str, bool], bool] = lambda _request, _is_done: False
+        assert server._server is not None
+        self._app, server._server.app = server._server.app, self._answer
+
+    def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+        if self.fault(request, False):
+            start("503 Service Unavailable", [])
+            return []
+        answer = list(self._app(environ, start))
+        self.fault(request, True)
+        return answer
+
+    def tree(self, prefix: str) -> dict[str, bytes]:
+        """Return the bytes of all objects below a prefix; but see `splitting.tree`."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=f"{prefix}/"
+        )
+        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        return {
+            key.removeprefix(f"{prefix}/"): self.client.get_object(Bucket=self.bucket, Key=key)[
+                "Body"
+            ].read()
+            for key in keys
+            if not key.endswith(".msgpack")
+        }
+
+    def kill_at(
+        self, request: str, *, count: int = 1, is_done: bool = False, number: int = signal.SIGKILL
+    ) -> Callable[[subprocess.Popen[str]], None]:
+        """Return what arms the server against a process.
+
+        Args:
+            request: pattern of the request that it will not outlive.
+            count: of so many, the last.
+            is_done: whether the server has done what was asked for by then.
+            number: of the signal.
+        """
+
+        def arm(process: subprocess.Popen[str]) -> None:
+            left = count
+
+            def fault(found: str, found_is_done: bool) -> bool:
+                nonlocal left
+                if found_is_done == is_done and re.search(request, found):
+                    left -= 1
+                    if left == 0:
+                        process.send_signal(number)
+                        return True
+                return False
+
+            self.fault = fault
+
+        return arm
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Run a server, which the environment names while it does."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        yield S3Server(server)
+    server.stop()

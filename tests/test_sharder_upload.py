@@ -1,0 +1,205 @@
+"""A dataset in an object store, written to a real S3 server: the names and bytes of one on disk."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+from killing import write_log
+from s3_server import S3Server, s3_server
+from splitting import SHARDER, failure, sharder, tree
+from training import failure as refused
+
+from sharder import repair
+from sharder.config import SplitConfig
+from sharder.dataset.mixing import find_shares
+from sharder.dataset.verify import require_manifest
+from sharder.plan import forecast
+from sharder.split import SplitResult, run
+from shared.errors import ConfigError
+from shared.place import ObjectPath, Place
+
+# So many blocks that there is a checkpoint, as in `killing`.
+SMALL_BLOCKS = ("--block-bytes", "400", "--rows-per-shard", "200")
+BLOCKS = ("--block-bytes", "20000", "--rows-per-shard", "200")
+SHARD = r"PUT /drops/.*/split_data_\d+"
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a source, and its dataset."""
+    home = tmp_path_factory.mktemp("on_disk")
+    write_log(home)
+    sharder("split", "drop.csv", "--out", "data", *SMALL_BLOCKS, cwd=home)
+    return home
+
+
+@pytest.fixture
+def home(on_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with the same source, and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shutil.copy2(on_disk / "drop.csv", tmp_path)
+    return tmp_path
+
+
+def test_a_store_gets_the_dataset_that_a_directory_gets(
+    home: Path, on_disk: Path, store: S3Server
+) -> None:
+    done = sharder("split", "drop.csv", "--out", "s3://drops/same/", *SMALL_BLOCKS, cwd=home)
+    assert done.stdout == "s3://drops/same/log_quest\n"
+    assert store.tree("same") == tree(on_disk / "data")
+    assert not (home / "cache").exists()
+
+    place = "s3://drops/same/log_quest"
+    proved = sharder("verify", place, cwd=home).stdout
+    assert f"{place}: each of 28 shards" in proved
+    rejected = tree(on_disk / "data")["log_quest/rejected/records.csv"].decode()
+    assert sharder("rejected", "--raw", place, cwd=home).stdout == rejected
+    manifest = require_manifest(on_disk / "data/log_quest")
+    shares = find_shares(on_disk / "data/log_quest", manifest, "player")
+    assert find_shares(ObjectPath(place), manifest, "player") == shares
+    assert f"{place}\n5,511 records = " in sharder("info", place, cwd=home).stdout
+
+    message = failure("split", "drop.csv", "--out", "s3://drops/same", *BLOCKS, cwd=home)
+    assert f"{place}: expected no dataset of this name yet, found one" in message
+    assert store.tree("same") == tree(on_disk / "data")
+
+    name = "same/log_quest/splited/split_data_00003.csv"
+    store.client.put_object(Bucket="drops", Key=name, Body=b"a\n1\n")
+    store.client.put_object(Bucket="drops", Key="same/log_quest/splited/more.csv", Body=b"")
+    store.client.delete_object(Bucket="drops", Key=name.replace("3.csv", "5.csv"))
+    message = failure("verify", place, cwd=home)
+    assert "found 3 faults" in message
+    assert f"s3://drops/{name}: expected the header id, player, score, comment" in message
+    assert "split_data_00005.csv: found no such object" in message
+    assert "splited: expected 25 train shards and nothing else, found more.csv" in message
+
+
+def cut_off(home: Path, *arguments: object, status: int = -signal.SIGKILL) -> str:
+    """Run a command that meets the fault of the server; return what it told."""
+    store, arm, *rest = arguments
+    assert isinstance(store, S3Server) and callable(arm)
+    command = [SHARDER, "split", "drop.csv", *map(str, rest)]
+    with subprocess.Popen(
+        command, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        arm(process)
+        said, told = process.communicate(timeout=120)
+    store.fault = lambda _request, _is_done: False
+    assert said == ""
+    assert process.returncode == status, told
+    assert "Traceback" not in told
+    return told
+
+
+def test_killed_again_and_again_the_store_ends_with_the_same_objects(
+    home: Path, on_disk: Path, store: S3Server
+) -> None:
+    out = ("--out", "s3://drops/killed", *SMALL_BLOCKS)
+    cut_off(home, store, store.kill_at(SHARD, count=10), *out)
+    assert ".log_quest.partial" in store.tree("killed")
+    # At the checkpoint, there are 22 or so.
+    told = cut_off(home, store, store.kill_at(SHARD, count=26), *out)
+    assert "an unfinished run is not gone on with: it has no checkpoint" in told
+    told = cut_off(home, store, store.kill_at("PUT .*/records.csv"), *out)
+    assert "going on at 80%" in told
+    told = cut_off(home, store, store.kill_at("PUT .*/manifest.json"), *out)
+    assert "going on at 80%" in told
+    assert "log_quest/manifest.json" not in store.tree("killed")
+    cut_off(home, store, store.kill_at("PUT .*/manifest.json", is_done=True), *out)
+    assert "log_quest/manifest.json" in store.tree("killed")
+    done = sharder("split", "drop.csv", *out, cwd=home)
+    assert "an earlier run has done all of it" in done.stderr
+    assert done.stdout == "s3://drops/killed/log_quest\n"
+    assert store.tree("killed") == tree(on_disk / "data")
+    assert tree(home / "cache") == {}
+
+
+def test_what_fails_for_good_leaves_no_object(home: Path, store: S3Server) -> None:
+    told = cut_off(
+        *(home, store, store.kill_at(SHARD, count=10, number=signal.SIGINT)),
+        *("--out", "s3://drops/gone", *BLOCKS),
+        status=130,
+    )
+    assert told.endswith("sharder: interrupted; nothing is left behind\n")
+    options = ("--out", "s3://drops/gone", *BLOCKS, "--max-rejected", 0.001)
+    message = failure("split", "drop.csv", *options, cwd=home)
+    assert "bad records: expected at most 0.1000%" in message
+    assert store.tree("gone") == {}
+    assert tree(home / "cache") == {}
+
+
+def test_what_others_have_written_is_not_touched(
+    home: Path, on_disk: Path, store: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.client.put_object(Bucket="drops", Key="mine/log_quest_validate/notes", Body=b"mine")
+    message = failure("split", "drop.csv", "--out", "s3://drops/mine", cwd=home)
+    assert "s3://drops/mine/log_quest_validate: expected nothing there, found notes" in message
+    assert store.tree("mine") == {"log_quest_validate/notes": b"mine"}
+
+    out = ("--out", "s3://drops/theirs", *BLOCKS)
+    cut_off(home, store, store.kill_at(SHARD, count=20), *out)
+    left = store.tree("theirs")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "elsewhere"))
+    message = failure("split", "drop.csv", *out, cwd=home)
+    assert "expected no other run with this target, found process" in message
+    assert "if it runs no longer, --restart removes what it has left" in message
+    assert store.tree("theirs") == left
+    fewer = (*out, "--restart", "--rows-per-shard", 500)
+    sharder("split", "drop.csv", *fewer, cwd=home)
+    found = [name for name in store.tree("theirs") if name.startswith("log_quest/splited/")]
+    assert len(found) == 10
+    assert ".log_quest.partial" not in store.tree("theirs")
+
+
+def test_any_store_takes_a_shuffled_dataset_from_a_script(home: Path) -> None:
+    def split(out: Place) -> SplitResult:
+        return run(
+            SplitConfig(
+                sources=(home / "drop.csv",),
+                out=out,
+                block_bytes=20_000,
+                rows_per_shard=200,
+                shuffle=True,
+            )
+        )
+
+    split(home / "here")
+    result = split(ObjectPath("memory://there"))
+    assert result.dataset == ObjectPath("memory://there/log_quest")
+    files = fsspec.filesystem("memory")
+    found = {name.removeprefix("/there/"): files.cat(name) for name in files.find("/there")}
+    assert {n: data for n, data in found.items() if ".msgpack" not in n} == tree(home / "here")
+
+
+def test_what_a_store_cannot_have_is_refused(home: Path) -> None:
+    place = ObjectPath("s3://drops/x")
+    for option in ("append", "overwrite"):
+        with pytest.raises(ConfigError, match=f"^--{option}: .*found a store, whose objects"):
+            SplitConfig(sources=("drop.csv",), out=place, **{option: True})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="expected a dataset in a directory of this machine"):
+        repair.run(place / "log_quest")
+    with pytest.raises(ConfigError, match="--out: expected a directory, where a plan looks"):
+        forecast.run(SplitConfig(sources=("drop.csv",), out=place))
+    message = failure("split", "drop.csv", "--out", "nowhere://x", cwd=home)
+    assert "nowhere://x" in message
+    assert "found ValueError: Protocol not known: nowhere" in message
+
+
+def test_the_trainer_says_how_to_fetch_a_dataset(tmp_path: Path) -> None:
+    options = ("--label", "a", "--out", "run")
+    place = "s3://drops/x/log_quest"
+    message = refused("fit", place, *options, cwd=tmp_path)
+    assert f"{place}: expected a dataset in a directory of this machine" in message
+    assert "`aws s3 sync s3://drops/x data`, and give data/log_quest" in message
