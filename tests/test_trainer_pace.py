@@ -67,14 +67,15 @@ def test_steps_in_one_call_wait_for_all_their_batches(
 
 
 @pytest.mark.parametrize(
-    ("waited_s", "shards_waited_s", "options", "advice"),
+    ("waited_s", "shards_waited_s", "options", "is_cached", "advice"),
     [
-        (4.0, 4.0, {"workers": 2, "cache": "auto"}, ""),
-        (71.0, 71.0, {"workers": 2, "cache": "off"}, "--cache auto"),
-        (71.0, 71.0, {"workers": 2, "cache": "auto"}, "--workers 2 -> 7"),
-        (99.0, 99.0, {"workers": 0, "cache": "auto"}, "--workers 0 -> 8"),
-        (50.0, 50.0, {"workers": 8, "cache": "auto"}, "only the epoch that makes the cache waits"),
-        (50.0, 10.0, {"workers": 2, "cache": "auto"}, "the disk of the cache is slower"),
+        (4.0, 4.0, {"workers": 2, "cache": "auto"}, True, ""),
+        (71.0, 71.0, {"workers": 2, "cache": "off"}, False, "--cache auto"),
+        (71.0, 71.0, {"workers": 2, "cache": "auto"}, True, "--workers 2 -> 7"),
+        (99.0, 99.0, {"workers": 0, "cache": "auto"}, False, "--workers 0 -> 8"),
+        (50.0, 50.0, {"workers": 8, "cache": "auto"}, True, "only the epoch that makes the cache"),
+        (50.0, 50.0, {"workers": 8, "cache": "auto"}, False, "a cache would help, but none could"),
+        (50.0, 10.0, {"workers": 2, "cache": "auto"}, True, "the disk of the cache is slower"),
     ],
 )
 def test_it_is_told_what_to_change_where_training_waits(
@@ -83,9 +84,11 @@ def test_it_is_told_what_to_change_where_training_waits(
     waited_s: float,
     shards_waited_s: float,
     options: dict[str, object],
+    is_cached: bool,
     advice: str,
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(CSVSequence, "is_cached", is_cached)
     meter = WaitMeter(sequence)
     meter.seconds, meter.waited_s, meter.shards_waited_s = 100.0, waited_s, shards_waited_s
     found = advise(meter, **options)  # type: ignore[arg-type]

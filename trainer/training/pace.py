@@ -31,6 +31,7 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
     call wait for all their batches before the first of them.
 
     Attributes:
+        sequence: what is trained on.
         seconds: of the training side of all epochs.
         waited_s: how much of it was waiting.
         shards_waited_s: and how much of that while shards were read.
@@ -38,9 +39,9 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
     """
 
     def __init__(self, sequence: CSVSequence) -> None:
-        """Prepare for the sequence that is trained on."""
+        """Prepare."""
         super().__init__()
-        self._sequence = sequence
+        self.sequence = sequence
         self.first = 0
         self.seconds = self.waited_s = self.shards_waited_s = 0.0
         self._since_s = 0.0
@@ -61,11 +62,11 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
         now_s = time.monotonic()
         numbers = slice(self._done, self.first + batch + 1)
         self._done = numbers.stop
-        from_s = np.maximum(self._sequence.asked_s[numbers], self._since_s)
-        waited_s = float(np.maximum(self._sequence.handed_s[numbers] - from_s, 0.0).sum())
+        from_s = np.maximum(self.sequence.asked_s[numbers], self._since_s)
+        waited_s = float(np.maximum(self.sequence.handed_s[numbers] - from_s, 0.0).sum())
         self.seconds += now_s - self._since_s
         self.waited_s += waited_s
-        if not self._sequence.is_cached:
+        if not self.sequence.is_cached:
             self.shards_waited_s += waited_s
         self._since_s = now_s
 
@@ -151,4 +152,6 @@ def advise(meter: WaitMeter, *, workers: int, cache: str) -> str:
     cores = os.cpu_count() or 1
     wanted = min(cores, math.ceil(max(workers, 1) / max(1 - meter.fraction, 1 / cores)))
     more = f"--workers {workers} -> {wanted}" if wanted > workers else ""
+    if not (more or meter.sequence.is_cached):
+        return "a cache would help, but none could be made, as was said above"
     return more or "only the epoch that makes the cache waits: later ones, and later runs, do not"
