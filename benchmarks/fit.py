@@ -3,8 +3,9 @@
     python benchmarks/fit.py
 
 Makes a quest log, splits it into shards of 1,000 records, and trains the same model on the same
-batches: from arrays in memory, from a cache, from shards with two workers; and, with the numeric
-columns alone, with the classic recipe (pandas, Keras's pool) and with `tf.data.experimental`'s
+batches: from arrays in memory, from a cache, from that with as many steps in one call of TensorFlow
+as `--steps-per-execution auto` makes, from shards with two workers; and, with the numeric columns
+alone, with the classic recipe (pandas, Keras's pool) and with `tf.data.experimental`'s
 `make_csv_dataset`. Two models: a 3 x 256 MLP on the numeric columns, and the default model on all.
 A round is an epoch of each way, one after the other, with the model that way was compiled with.
 Prints medians of the time of an epoch, and of its ratio to memory's in the same round: of seconds,
@@ -32,11 +33,13 @@ from rounds import (
 
 WORKERS = 2
 BATCH_SIZE = 1000
+STEPS = 100_000
 LABEL = "clear"
 MODELS = ("3 x 256 MLP", "default model")
 MEMORY = "arrays in memory"
+CALLS = "cache, several steps a call"
 OTHERS = ("classic recipe", "make_csv_dataset")
-WAYS = (MEMORY, "cache", "shards", *OTHERS)
+WAYS = (MEMORY, "cache", CALLS, "shards", *OTHERS)
 
 
 @click.command(help=(__doc__ or "").partition("\n")[0])
@@ -55,7 +58,7 @@ def main(records: int, rounds: int, measure: tuple[str, str] | None) -> None:
         trained = numeric_columns(dataset)[2]
         found = measure_in_turns(__file__, MODELS, dataset, 1, ["--rounds", str(rounds)])
     for model, (numbers,) in found.items():
-        ways = WAYS if model == MODELS[0] else WAYS[:3]
+        ways = WAYS if model == MODELS[0] else WAYS[:4]
         times = [numbers[i : i + 2 * len(ways)] for i in range(0, len(numbers), 2 * len(ways))]
         print(f"{model:28} {'records/s':>10} {'time':>7} {'processor time':>15}")
         for i, way in enumerate(ways):
@@ -70,6 +73,7 @@ def measure_model(name: str, dataset: Path, rounds: int) -> list[float]:
     import numpy as np
 
     from trainer.sequence import CSVSequence
+    from trainer.training.steps import choose_steps
 
     _, others, _ = numeric_columns(dataset)
     options: dict[str, Any] = {"label": LABEL, "batch_size": BATCH_SIZE}
@@ -84,6 +88,7 @@ def measure_model(name: str, dataset: Path, rounds: int) -> list[float]:
     inputs: dict[str, Callable[[], dict[str, Any]]] = {
         MEMORY: lambda: {"x": x, "y": y, "batch_size": BATCH_SIZE},
         "cache": lambda: {"x": cached},
+        CALLS: lambda: {"x": cached},
         "shards": lambda: {"x": shards},
     }
     if name == MODELS[0]:
@@ -91,6 +96,9 @@ def measure_model(name: str, dataset: Path, rounds: int) -> list[float]:
         inputs["classic recipe"] = lambda: {"x": classic_sequence(dataset, names, LABEL, WORKERS)}
         inputs["make_csv_dataset"] = lambda: {"x": csv_dataset(dataset, names)}
     models = {way: make_model(shards.spec) for way in inputs}
+    models[CALLS].steps_per_execution = choose_steps(
+        models[CALLS], batch_size=BATCH_SIZE, steps=STEPS
+    )
     ways = list(inputs)
     found: dict[str, list[float]] = {way: [] for way in ways}
     for turn in range(rounds + 1):
@@ -114,7 +122,7 @@ def make_model(spec: Any) -> Any:
     from trainer.training.model import build_model, compile_model
 
     model = build_model(spec)
-    compile_model(model, spec, learning_rate=0.002, steps=100_000)
+    compile_model(model, spec, learning_rate=0.002, steps=STEPS)
     return model
 
 
