@@ -2,7 +2,9 @@
 
 TensorFlow runs the parts of a step in any order. One that is broken off may have moved on the
 counters of the optimiser and of the random numbers and nothing else, so nothing could be saved
-then. So a signal that comes during a step is noted, and raised at its end.
+then. And where TensorFlow traces a step, its C++ calls Python, and an exception that it does not
+expect becomes a `SystemError`, or may end the process. So a signal that comes during a step is
+noted, and raised at its end.
 """
 
 from __future__ import annotations
@@ -57,6 +59,11 @@ class Interrupts:
         sys.unraisablehook = lambda found: self._let_pass(found, hook)
         try:
             yield
+        except Exception:
+            # Outside of steps TensorFlow may have made another error of it, too.
+            if not self._held:
+                self.check()
+            raise
         finally:
             sys.unraisablehook = hook
             for number, handler in before.items():

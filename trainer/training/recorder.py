@@ -111,11 +111,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Wait for the batches of an execution, then begin it."""
         self._train.await_batches(batch, self.model.steps_per_execution)
-        # The first step takes seconds, to be traced. There is nothing to save yet that a signal
-        # within it could spoil.
-        self._interrupts.check()
-        if self._saved != self.progress.position:
-            self._interrupts.hold()
+        self._interrupts.hold()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Count the steps, save the state every so many, and end here if a signal came."""
@@ -143,10 +139,15 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._interrupts.release()
 
     def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
-        """Wait for the batches of an execution."""
+        """Wait for the batches of an execution, then begin it."""
         self._interrupts.check()
         if self._validate is not None:
             self._validate.await_batches(batch, self.model.steps_per_execution)
+        self._interrupts.hold()
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
+        """End here if a signal came."""
+        self._interrupts.release()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Complete an epoch: keep its weights if they are the best, log it, save the state."""
