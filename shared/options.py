@@ -37,7 +37,10 @@ class AutoOr(click.ParamType[Any]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Read an option's value."""
-        return None if value == "auto" else self._other.convert(value, param, ctx)
+        try:
+            return None if value == "auto" else self._other.convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is neither auto nor of type {self._other.name}", param, ctx)
 
 
 class OutPath(click.Path):
