@@ -15,6 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
 
+# As many connections as a client of S3 keeps by default.
+_AT_ONCE = 10
+
 
 @dataclass(frozen=True)
 class ObjectPath:
@@ -116,18 +119,20 @@ AnyPlace = TypeVar("AnyPlace", Path, ObjectPath, Path | ObjectPath)
 
 
 def put_all(objects: Mapping[ObjectPath, bytes]) -> None:
-    """Write objects of one store, several at once; each is there whole or not at all.
+    """Write objects, several at once; each is there whole or not at all.
 
     Raises:
         OSError: one could not be written.
     """
-    if not objects:
-        return
-    first = next(iter(objects))
-    with _as_os_errors(first.url):
-        store, _ = first._locate()
-        named = {path._locate()[1]: data for path, data in objects.items()}
-        _to_its_end(partial(store.pipe, named))
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for _ in threads.map(_put, objects.keys(), objects.values()):
+            pass
+
+
+def _put(place: ObjectPath, data: bytes) -> None:
+    with _as_os_errors(place.url):
+        store, path = place._locate()
+        store.pipe_file(path, data)
 
 
 def parse_place(text: str) -> Place:

@@ -22,6 +22,7 @@ class S3Server:
         client: of boto3.
         fault: is told each request, as in `PUT /bucket/key`, before it is done and when it is,
             and may kill who has made it; then it says so, and it is not done.
+        refusal: status of what is not done.
     """
 
     bucket = "drops"
@@ -30,13 +31,14 @@ class S3Server:
         self.client = boto3.client("s3")
         self.client.create_bucket(Bucket=self.bucket)
         self.fault: Callable[[str, bool], bool] = lambda _request, _is_done: False
+        self.refusal = "503 Service Unavailable"
         assert server._server is not None
         self._app, server._server.app = server._server.app, self._answer
 
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
         if self.fault(request, False):
-            start("503 Service Unavailable", [])
+            start(self.refusal, [])
             return []
         answer = list(self._app(environ, start))
         self.fault(request, True)

@@ -112,8 +112,6 @@ def test_killed_again_and_again_the_store_ends_with_the_same_objects(
     # At the checkpoint, there are 22 or so.
     told = cut_off(home, store, store.kill_at(SHARD, count=26), *out)
     assert "an unfinished run is not gone on with: it has no checkpoint" in told
-    told = cut_off(home, store, store.kill_at("PUT .*/records.csv"), *out)
-    assert "going on at 80%" in told
     told = cut_off(home, store, store.kill_at("PUT .*/manifest.json"), *out)
     assert "going on at 80%" in told
     assert "log_quest/manifest.json" not in store.tree("killed")
@@ -136,6 +134,11 @@ def test_what_fails_for_good_leaves_no_object(home: Path, store: S3Server) -> No
     options = ("--out", "s3://drops/gone", *BLOCKS, "--max-rejected", 0.001)
     message = failure("split", "drop.csv", *options, cwd=home)
     assert "bad records: expected at most 0.1000%" in message
+    store.fault = lambda request, _is_done: "split_data_00010" in request
+    store.refusal = "403 Forbidden"
+    message = failure("split", "drop.csv", *options[:-2], cwd=home)
+    assert "split_data_00010.csv: expected to write here, found Forbidden" in message
+    store.fault = lambda _request, _is_done: False
     assert store.tree("gone") == {}
     assert tree(home / "cache") == {}
 
