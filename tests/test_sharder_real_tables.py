@@ -25,7 +25,7 @@ QUIET = Console(quiet=True)
 def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for the disk, which takes longer than all else here."""
     for name in ("sync_file_system", "sync_names"):
-        monkeypatch.setattr(f"sharder.disk.target.{name}", lambda _: None)
+        monkeypatch.setattr(f"sharder.disk.staging.{name}", lambda _: None)
 
 
 def records_of(text: str) -> list[list[str]]:
