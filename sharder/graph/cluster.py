@@ -252,7 +252,7 @@ def run_on(
         SourceError, TargetError: the workers do not see what this process sees.
         WorkerError: it has no workers.
     """
-    silence("distributed")
+    silence("asyncio", "distributed")
     try:
         with client.as_current():
             cluster = Cluster(client, dataset, blocks_per_thread)
@@ -264,7 +264,7 @@ def run_on(
 
 
 def silence(*packages: str) -> None:
-    """Keep packages from telling of a lost connection in their own words, with a traceback."""
+    """Keep packages from telling of a lost connection, or of Ctrl-C, in tracebacks of their own."""
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in packages:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)

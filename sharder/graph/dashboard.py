@@ -40,7 +40,7 @@ def watch(
         SourceError: a source is a stream.
         WorkerError: the dashboard cannot be started.
     """
-    silence("distributed", "tornado", "bokeh")
+    silence("asyncio", "distributed", "tornado", "bokeh")
     try:
         # It warns of another port, which is told anyway, and of a machine without a network.
         with warnings.catch_warnings(action="ignore"):
