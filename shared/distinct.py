@@ -18,6 +18,8 @@ from shared.tally import Counts, Tally, Values, lay_together
 
 Value = int | float | str
 
+_MAX_PARTS = 32
+
 
 @dataclass
 class Distinct:
@@ -63,8 +65,13 @@ class Distinct:
         for kind, some, of_each in _kinds(values, counts):
             self.tallies.setdefault(kind, Tally()).add(some, of_each)
         waiting = sum(tally.waiting for tally in self.tallies.values())
+        parts = sum(tally.parts for tally in self.tallies.values())
         # So seldom that laying the blocks together costs little, so often that it takes no memory.
-        if waiting > 2 * self.limits.values or self._text_bytes() > 1.5 * self.limits.text_bytes:
+        if (
+            waiting > 2 * self.limits.values
+            or parts > _MAX_PARTS
+            or self._text_bytes() > 1.5 * self.limits.text_bytes
+        ):
             self._settle()
 
     def _text_bytes(self) -> int:

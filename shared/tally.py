@@ -44,6 +44,11 @@ class Tally:
         return tally
 
     @property
+    def parts(self) -> int:
+        """Number of arrays of values; each takes a kilobyte or two, however few it has."""
+        return len(self._parts)
+
+    @property
     def waiting(self) -> int:
         """Number of values that were added and not settled; some may be the same."""
         return sum(len(counts) for _, counts in self._parts) - self._settled

@@ -162,6 +162,16 @@ def test_a_bomb_is_refused_in_bounded_memory(tmp_path: Path) -> None:
     assert 0 < peak < 400
 
 
+def test_the_profile_of_a_long_stream_takes_no_more_memory(tmp_path: Path) -> None:
+    # A stream has no checkpoints, before which what is counted is laid together.
+    lines = [",".join(f"c{n}" for n in range(20)), *[",".join(["yes", "no"] * 10)] * 24_000]
+    (tmp_path / "drop.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    command = (SHARDER, "split", "drop.csv.gz", "--out", "data", "--block-bytes", 1200)
+    status, _, peak = run_measured(command, tmp_path)
+    assert status == 0
+    assert 0 < peak < 140
+
+
 def test_a_stream_without_records_is_refused(tmp_path: Path) -> None:
     for stdin, message in (
         (b"", "stdin: expected a header and records, found an empty file"),
