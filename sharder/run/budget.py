@@ -22,10 +22,10 @@ _SMALL_BLOCK_BYTES = MIB
 _LEAST_BLOCK_BYTES = 64 << 10
 
 # The peak of real runs, measured with 1 to 4 workers and blocks of 256 KiB to 32 MiB. A block in
-# work takes 2.5 times its size without a profile, 5 with one, and up to 6 where it is decoded, of
+# work takes 2.5 times its size without a profile, 5 to 7 with one, or where it is decoded, of
 # another dialect, or grouped.
-_PROGRAM_BYTES = 160 * MIB
-_BYTES_PER_BLOCK_BYTE = 6
+_PROGRAM_BYTES = 155 * MIB
+_BYTES_PER_BLOCK_BYTE = 7
 # And where it becomes a DataFrame.
 _BYTES_PER_CLEANED_BYTE = 14
 # What writes to a store, and the bytes that are on their way there.
