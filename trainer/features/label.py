@@ -49,6 +49,11 @@ class LabelSpec(msgspec.Struct, frozen=True, kw_only=True):
     mean: float = 0.0
     std: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.reading == "number":
+            for name in self.classes:
+                float(name)  # of a run that somebody else made, it may be no number
+
     @property
     def mapping(self) -> str:
         """What the net gives for which label, for people."""
