@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import gc
 import io
@@ -15,40 +14,15 @@ from typing import Any, cast
 import click
 
 from sharder.config import GIVEN, SplitConfig
-from sharder.records.codec import AUTO
-from sharder.sides.rule import DEFAULT_FRACTION
+from sharder.split_options import PLAN_SECTIONS, SECTIONS
 from shared.errors import ConfigError, ShardfitError
-from shared.options import Bytes, PlacePath
+from shared.options import PlacePath
 from shared.place import Place
+from shared.sections import SectionedCommand
+from shared.start import end
 
 _DATASET = click.argument("dataset", type=PlacePath())
-# What the options are without: the help shows them, and says them only once, in the config.
-_DEFAULTS = SplitConfig(sources=(Path(),), out=Path())
-
-
-class _Share(click.ParamType[float]):
-    """A share of the records: 0.01 or 1%."""
-
-    name = "share"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        text = str(value)
-        try:
-            return float(text[:-1]) / 100 if text.endswith("%") else float(text)
-        except ValueError:
-            self.fail(f"{text!r} is not a share such as 0.01 or 1%", param, ctx)
-
-
-class _Character(click.ParamType[str]):
-    """A character, or a name for it."""
-
-    name = "char"
-
-    def __init__(self, names: dict[str, str | None]) -> None:
-        self._names = names
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
-        return self._names.get(value, value)
+_SOURCES = click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -57,75 +31,8 @@ def cli() -> None:
     """Stage 1 of shardfit: split a CSV of any size into shards for training."""
 
 
-@cli.command()
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option("--out", required=True, metavar="DIR|URL", type=PlacePath(),
-              help="Directory that gets the dataset, or prefix in a store.")  # fmt: skip
-@click.option("--name", default=_DEFAULTS.name, show_default=True,
-              help="Name of the dataset, and of its directory.")  # fmt: skip
-@click.option("--encoding", default=_DEFAULTS.encoding, show_default=True,
-              help="Of the sources: any that Python has, such as cp932; or auto.")  # fmt: skip
-@click.option("--dialect", type=click.Choice([GIVEN, AUTO]), default=_DEFAULTS.dialect,
-              show_default=True, help="As the next three say; or auto.")  # fmt: skip
-@click.option("--delimiter", type=_Character({"tab": "\t", "\\t": "\t"}),
-              default=_DEFAULTS.delimiter, show_default=True,
-              help="Between two fields: one character, or tab.")  # fmt: skip
-@click.option("--quote-char", type=_Character({"none": None}),
-              default=_DEFAULTS.quote_char, show_default=True,
-              help="Around fields: one character, or none.")  # fmt: skip
-@click.option("--escape-char", type=_Character({"none": None}),
-              default=_DEFAULTS.escape_char, show_default="none",
-              help="Takes the meaning from what is behind it: one character, or none.")  # fmt: skip
-@click.option("--no-header", is_flag=True,
-              help="The sources have no header: --columns names the columns.")  # fmt: skip
-@click.option("--columns", metavar="NAME,...", default="",
-              help="Names of the columns, with --no-header.")  # fmt: skip
-@click.option("--rows-per-shard", type=int, default=_DEFAULTS.rows_per_shard, show_default=True,
-              help="Records in each shard.")  # fmt: skip
-@click.option("--validate-fraction", type=_Share(), show_default=str(DEFAULT_FRACTION),
-              help="Share of the records kept for validation.")  # fmt: skip
-@click.option("--test-fraction", type=_Share(), default=_DEFAULTS.test_fraction,
-              show_default=True, help="Share kept for a last test, on a third side.")  # fmt: skip
-@click.option("--group-by", metavar="COLUMN",
-              help="Keep all records with the same value together, on one side.")  # fmt: skip
-@click.option("--stratify", metavar="COLUMN",
-              help="Give each side its share of each value, exact to one record.")  # fmt: skip
-@click.option("--time-column", metavar="COLUMN",
-              help="The last records by this time are for validation.")  # fmt: skip
-@click.option("--validate-from", metavar="TIME",
-              help="Where it begins; else its share says it.")  # fmt: skip
-@click.option("--test-from", metavar="TIME",
-              help="Where the test side begins.")  # fmt: skip
-@click.option("--shuffle", is_flag=True,
-              help="Put the records of each side in a random order, in a second pass.")  # fmt: skip
-@click.option("--clean", metavar="MODULE:FUNCTION",
-              help="Your function from a DataFrame of records to a better one.")  # fmt: skip
-@click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True,
-              help="Of the split: the same seed gives the same sides.")  # fmt: skip
-@click.option("--memory", "memory_bytes", type=Bytes(), metavar="SIZE",
-              help="What the run may take, such as 1GiB: blocks and workers follow.")  # fmt: skip
-@click.option("--block-bytes", type=Bytes(), default=_DEFAULTS.block_bytes, show_default="8MiB",
-              help="Piece of the source that is one task.")  # fmt: skip
-@click.option("--scheduler", metavar="ADDRESS",
-              help="Run on a Dask cluster: tcp://HOST:PORT, or a scheduler file.")  # fmt: skip
-@click.option("--dashboard", is_flag=True,
-              help="Show the run in Dask's dashboard, on this machine.")  # fmt: skip
-@click.option("--workers", type=int, default=_DEFAULTS.workers, show_default="cores",
-              help="Threads; with --scheduler, those of the cluster.")  # fmt: skip
-@click.option("--profile/--no-profile", default=True, show_default=True,
-              help="Profile the columns; the trainer needs it, or makes its own.")  # fmt: skip
-@click.option("--max-rejected", type=_Share(), default=_DEFAULTS.max_rejected,
-              show_default="1%", help="Share of bad records that fails the run.")  # fmt: skip
-@click.option("--max-record-bytes", type=Bytes(), default=_DEFAULTS.max_record_bytes,
-              show_default="16MiB", help="Longest record; stops a quote left open.")  # fmt: skip
-@click.option("--append", is_flag=True,
-              help="Add the sources to the dataset that is there, as its next drop.")  # fmt: skip
-@click.option("--overwrite", is_flag=True,
-              help="Replace an existing dataset, once the new one is complete.")  # fmt: skip
-@click.option("--restart", is_flag=True,
-              help="Begin anew, not where an earlier run was cut off.")  # fmt: skip
-@click.option("--dry-run", is_flag=True,
-              help="Plan the run, say what it takes, and write nothing.")  # fmt: skip
+@cli.command(cls=SectionedCommand, sections=SECTIONS)
+@_SOURCES
 @click.pass_context
 def split(context: click.Context, /, *, dry_run: bool, **options: Any) -> None:
     """Split CSVs into shards of 1000 records, for training and validation.
@@ -174,10 +81,8 @@ def _config(options: dict[str, Any]) -> SplitConfig:
         raise click.UsageError(str(error)) from None
 
 
-@cli.command()
-@click.option("--label", metavar="COLUMN",
-              help="The column that will be predicted: find the columns that tell it.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@cli.command(cls=SectionedCommand, sections=PLAN_SECTIONS)
+@_SOURCES
 def plan(*, label: str | None, as_json: bool, **options: Any) -> None:
     """Say what `split` would do with the same options, by a look at a few MB of the sources.
 
@@ -198,18 +103,6 @@ def plan(*, label: str | None, as_json: bool, **options: Any) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
     else:
         print_forecast(found)
-
-
-# A plan takes what a split of one drop takes, needs no place, and looks at records as they are.
-plan.params = [
-    *(
-        copy.copy(option)
-        for option in split.params
-        if option.name not in ("dry_run", "restart", "clean", "append", "dashboard")
-    ),
-    *plan.params,
-]
-next(option for option in plan.params if option.name == "out").required = False
 
 
 @cli.command()
@@ -345,20 +238,15 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False)
     except ShardfitError as error:
-        click.echo("; ".join((f"sharder: error: {error}", *_notes(error))), err=True)
-        sys.exit(1)
+        end("; ".join((f"sharder: error: {error}", *_notes(error))), 1)
     except MemoryError as error:
         found = "there is not enough memory; lower --workers or --block-bytes"
-        click.echo("; ".join((f"sharder: error: {found}", *_notes(error))), err=True)
-        sys.exit(1)
+        end("; ".join((f"sharder: error: {found}", *_notes(error))), 1)
     except BrokenPipeError:
-        # Who read stdout has had enough; Python must not complain about it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        os._exit(1)  # who read stdout has had enough
     except OSError as error:
         # The world, not a bug: a full disk behind stdout, a directory that may not be read.
-        click.echo(f"sharder: error: {error.filename or 'output'}: {error.strerror}", err=True)
-        sys.exit(1)
+        end(f"sharder: error: {error.filename or 'output'}: {error.strerror}", 1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -367,8 +255,7 @@ def main() -> None:
         if isinstance(error, RuntimeError) and not isinstance(error.__cause__, KeyboardInterrupt):
             raise
         left = " ".join(_notes(error)) or "nothing is left behind"
-        click.echo(f"sharder: interrupted; {left}", err=True)
-        sys.exit(130)
+        end(f"sharder: interrupted; {left}", 130)
 
 
 def _notes(error: BaseException) -> list[str]:

@@ -32,8 +32,9 @@ from sharder.sources.source import Source, open_source
 from shared.durable import sync_file_system, sync_names
 from shared.errors import ConfigError, ContractError, SourceError, TargetError
 from shared.layout import REJECTED_NAME, Side, shard_path, side_root
-from shared.manifest import File, Manifest, measure
+from shared.manifest import File, Manifest
 from shared.manifest import Source as SourceEntry
+from shared.manifest_file import measure
 from shared.place import ObjectPath, Place
 
 

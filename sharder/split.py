@@ -35,8 +35,9 @@ from sharder.sides.rule import COLUMN_OPTIONS
 from sharder.sources.source import Source, open_sources
 from shared.errors import SourceError, no_such_column
 from shared.layout import Side
-from shared.manifest import MAX_SHARDS, Dialect, Drop, Manifest, save_manifest, spell_path
+from shared.manifest import MAX_SHARDS, Dialect, Drop, Manifest, spell_path
 from shared.manifest import Source as SourceEntry
+from shared.manifest_file import save_manifest
 
 
 @dataclass(frozen=True)

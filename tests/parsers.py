@@ -36,7 +36,8 @@ from sharder.sources.source import open_sources
 from shared.block_profile import profile_block
 from shared.errors import ShardfitError
 from shared.layout import MANIFEST_NAME, Side
-from shared.manifest import Split, read_manifest
+from shared.manifest import Split
+from shared.manifest_file import read_manifest
 from shared.profile import Profile
 from shared.snapshot import pack
 from shared.values import read_text

@@ -11,7 +11,8 @@ import xxhash
 
 from shared.block_profile import profile_block
 from shared.layout import Side, shard_dir, shard_name
-from shared.manifest import Drop, Manifest, Shards, Source, Split, save_manifest
+from shared.manifest import Drop, Manifest, Shards, Source, Split
+from shared.manifest_file import save_manifest
 from shared.profile import Profile
 from shared.values import read_text
 

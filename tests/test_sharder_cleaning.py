@@ -19,7 +19,7 @@ from sharder.config import SplitConfig
 from sharder.split import run
 from shared.errors import ConfigError
 from shared.layout import Side
-from shared.manifest import load_manifest
+from shared.manifest_file import load_manifest
 
 RULES = """
     def clean(records):

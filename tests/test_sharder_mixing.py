@@ -12,7 +12,7 @@ from splitting import failure, sharder, write
 
 from sharder.dataset.mixing import find_mixing
 from shared.layout import Side, list_shards
-from shared.manifest import load_manifest
+from shared.manifest_file import load_manifest
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from splitting import failure, read_side, sharder, tree, write
 
 from shared.layout import Side, side_root
-from shared.manifest import load_manifest, save_manifest
+from shared.manifest_file import load_manifest, save_manifest
 
 
 def write_log(directory: Path, *, seed: int = 0, name: str = "drop.csv") -> list[list[str]]:

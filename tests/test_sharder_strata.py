@@ -17,7 +17,7 @@ from splitting import failure, read_side, sharder, tree, write
 
 from sharder.sides.strata import deal
 from shared.layout import Side
-from shared.manifest import load_manifest, save_manifest
+from shared.manifest_file import load_manifest, save_manifest
 from shared.splitmix import mix
 
 SHARES = {Side.TRAIN: 0.775, Side.VALIDATE: 0.15, Side.TEST: 0.075}

@@ -18,7 +18,8 @@ from splitting import failure, read_side, sharder, tree, write
 
 from sharder.sides.quantile import Timeline
 from shared.layout import Side
-from shared.manifest import Split, load_manifest, save_manifest
+from shared.manifest import Split
+from shared.manifest_file import load_manifest, save_manifest
 
 SHARES = ("--validate-fraction", "15%", "--test-fraction", "10%")
 

@@ -10,7 +10,7 @@ from support import write_dataset, write_shards
 
 from shared.errors import ContractError
 from shared.layout import Side, shard_path
-from shared.manifest import load_manifest
+from shared.manifest_file import load_manifest
 from trainer.shards.dataset import open_dataset
 
 HEADER = ["n", "y"]

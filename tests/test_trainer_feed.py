@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,23 +20,6 @@ from trainer.shards.shard import Shard
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_numbered(tmp_path_factory.mktemp("feed") / "log", 400)  # 40 shards
-
-
-@pytest.fixture
-def spec(dataset: Path) -> FeatureSpec:
-    return open_numbered(dataset)[0]
-
-
-@pytest.fixture
-def shards(dataset: Path) -> list[Shard]:
-    return open_numbered(dataset)[1]
-
-
-@pytest.fixture
-def feed(spec: FeatureSpec) -> Iterator[Feed]:
-    feed = Feed(spec, workers=2, timeout_s=20.0)
-    yield feed
-    feed.close()
 
 
 def test_shards_come_in_the_order_they_are_asked_for(feed: Feed, shards: list[Shard]) -> None:

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from feeding import ROOT, Owner, alive, holds_within, open_numbered, read_all, write_numbered
+from feeding import ROOT, Owner, alive, holds_within, read_all, write_numbered
 
 from shared.errors import ConfigError, WorkerError
 from trainer.features.spec import FeatureSpec
@@ -24,23 +23,6 @@ from trainer.shards.shard import Shard
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_numbered(tmp_path_factory.mktemp("feed") / "log", 400)  # 40 shards
-
-
-@pytest.fixture
-def spec(dataset: Path) -> FeatureSpec:
-    return open_numbered(dataset)[0]
-
-
-@pytest.fixture
-def shards(dataset: Path) -> list[Shard]:
-    return open_numbered(dataset)[1]
-
-
-@pytest.fixture
-def feed(spec: FeatureSpec) -> Iterator[Feed]:
-    feed = Feed(spec, workers=2, timeout_s=20.0)
-    yield feed
-    feed.close()
 
 
 def test_closing_leaves_no_process(feed: Feed, shards: list[Shard]) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import sys
-from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
 import click
 
 from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
 from shared.options import OutPath
+from shared.sections import SectionedCommand
+from shared.start import end
 from trainer.config import (
     EvaluateConfig,
     ExportConfig,
@@ -24,7 +24,7 @@ from trainer.config import (
     ModelFormat,
     PredictConfig,
 )
-from trainer.fit_options import SECTIONS, FitCommand
+from trainer.fit_options import SECTIONS
 from trainer.interrupt import Interrupted
 
 _PATH = click.Path(path_type=Path)
@@ -42,11 +42,8 @@ def cli() -> None:
     """Stage 2 of shardfit: train a Keras model on the shards that `sharder split` made."""
 
 
-@cli.command(
-    cls=FitCommand,
-    params=[click.Argument(["dataset"]), *chain.from_iterable(SECTIONS.values())],
-    short_help="Train a model on DATASET.",
-)
+@cli.command(cls=SectionedCommand, sections=SECTIONS, short_help="Train a model on DATASET.")
+@click.argument("dataset")
 def fit(dataset: str, **options: Any) -> None:
     """Train a model on DATASET, the directory that `sharder split` printed.
 
@@ -189,31 +186,17 @@ def main() -> None:
     try:
         cli.main(standalone_mode=False)
     except ShardfitError as error:
-        _end(f"trainer: error: {error}", 1)
+        end(f"trainer: error: {error}", 1)
     except MemoryError:
         found = "there is not enough memory; lower --shuffle-window, --batch-size or --workers"
-        _end(f"trainer: error: {found}", 1)
+        end(f"trainer: error: {found}", 1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         cause = error.__cause__ or error  # click puts an Abort of its own around it
         interrupted = cause if isinstance(cause, Interrupted) else Interrupted(signal.SIGINT)
-        _end(f"trainer: {interrupted.message}", 128 + interrupted.signal)
-
-
-def _end(message: str, status: int) -> NoReturn:
-    """End the program where it was cut off.
-
-    Not with sys.exit: TensorFlow's threads may be within a cut-off step, and Arrow's read ahead
-    in a source; both crash now and then while the interpreter is taken down. All of ours is closed.
-    """
-    click.echo(message, err=True)
-    # Who read stdout may have gone, or its disk be full.
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+        end(f"trainer: {interrupted.message}", 128 + interrupted.signal)
 
 
 if __name__ == "__main__":

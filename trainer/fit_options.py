@@ -9,12 +9,10 @@ from typing import Any, get_args
 import click
 
 from shared.options import AutoOr, Bytes, OutPath
+from shared.sections import options_with_defaults
 from trainer.config import FitConfig, Jit
 from trainer.features.label import Task
 from trainer.features.parameters import Missing
-
-# What the options are without: the help shows them, and says them only once, in the config.
-_DEFAULTS = FitConfig(dataset=Path(), label="", out=Path())
 
 
 class _ClassWeights(click.ParamType[Any]):
@@ -45,12 +43,8 @@ class _ClassWeights(click.ParamType[Any]):
         return weights
 
 
-def _option(name: str, text: str, **attributes: Any) -> click.Option:
-    """Return an option whose default is that of the attribute of the same name."""
-    default = getattr(_DEFAULTS, name.removeprefix("--").replace("-", "_"))
-    given = {"default": default, "show_default": not (default is None or attributes.get("is_flag"))}
-    return click.Option([name], help=text, **given | attributes)
-
+# The help shows the defaults, which stand in the config only.
+_option = options_with_defaults(FitConfig(dataset=Path(), label="", out=Path()))
 
 SECTIONS: dict[str, tuple[click.Option, ...]] = {
     "Training": (
@@ -112,15 +106,3 @@ SECTIONS: dict[str, tuple[click.Option, ...]] = {
                 type=int, metavar="N"),
     ),
 }  # fmt: skip
-
-
-class FitCommand(click.Command):
-    """A command whose help lists the options in sections."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options into the formatter."""
-        others = [option for option in self.get_params(ctx) if option not in self.params]
-        for title, options in {**SECTIONS, "Other": others}.items():
-            records = [option.get_help_record(ctx) for option in options]
-            with formatter.section(title):
-                formatter.write_dl([record for record in records if record is not None])

@@ -20,7 +20,8 @@ from sharder.records.scan import scan
 from sharder.sides.census import Census
 from shared.errors import ContractError, SourceError
 from shared.layout import REJECTED_NAME, Side, shard_dir, shard_number, shard_path
-from shared.manifest import File, Manifest, load_next_manifest, measure
+from shared.manifest import File, Manifest
+from shared.manifest_file import load_next_manifest, measure
 from shared.place import Place
 from shared.reading import list_names, open_plain, read_plain
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sharder.dataset.damage import find_damage
 from shared.errors import ContractError
-from shared.manifest import Manifest, load_manifest, read_manifest
+from shared.manifest import Manifest
+from shared.manifest_file import load_manifest, read_manifest
 from shared.place import ObjectPath, Place
 
 # How many damages an error shows.

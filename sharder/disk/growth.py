@@ -22,7 +22,8 @@ from shared.layout import (
     shard_path,
     side_root,
 )
-from shared.manifest import Manifest, load_manifest, load_next_manifest
+from shared.manifest import Manifest
+from shared.manifest_file import load_manifest, load_next_manifest
 
 _STATES = "state_*.msgpack"
 

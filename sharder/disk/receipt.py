@@ -12,7 +12,7 @@ import msgspec
 
 from shared.durable import write_whole
 from shared.layout import MANIFEST_NAME
-from shared.manifest import measure
+from shared.manifest_file import measure
 from shared.place import Place
 from shared.reading import read_plain
 from shared.snapshot import seal, unseal
@@ -35,7 +35,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         options: those that count, by their names.
         sources: what each of them is known by.
-        manifest: checksum of the file, as `shared.manifest.measure` gives it.
+        manifest: checksum of the file, as `shared.manifest_file.measure` gives it.
     """
 
     options: dict[str, str]

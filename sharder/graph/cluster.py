@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -269,8 +268,6 @@ def silence(*packages: str) -> None:
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in packages:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    # Nor does Python tell of a client that cannot be closed when it is let go of.
-    sys.unraisablehook = lambda _: None
 
 
 def _look(files: dict[str, int], dataset: Path) -> str:

@@ -14,7 +14,8 @@ from sharder.graph.write import open_again
 from sharder.sides.census import Census
 from shared.errors import RejectedError
 from shared.layout import REJECTED_NAME
-from shared.manifest import File, measure
+from shared.manifest import File
+from shared.manifest_file import measure
 
 REASONS_NAME = "reasons.csv"
 RECORDS_NAME = "records.csv"

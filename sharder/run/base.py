@@ -29,7 +29,8 @@ from sharder.sides.rule import options_of
 from sharder.sources.source import Source
 from shared.errors import ConfigError, ContractError, SourceError
 from shared.layout import MANIFEST_NAME, REJECTED_NAME, Side, shard_path
-from shared.manifest import Manifest, measure
+from shared.manifest import Manifest
+from shared.manifest_file import measure
 from shared.reading import read_plain
 
 

@@ -17,7 +17,7 @@ from sharder.sources.source import Source
 from sharder.sources.stream import Stream
 from shared.errors import SourceError
 from shared.layout import MANIFEST_NAME
-from shared.manifest import measure
+from shared.manifest_file import measure
 
 _CHUNK_BYTES = 1 << 20
 

@@ -15,7 +15,8 @@ import xxhash
 from shared.block_profile import profile_block
 from shared.errors import ContractError
 from shared.layout import Side, list_shards, shard_dir
-from shared.manifest import Manifest, load_manifest
+from shared.manifest import Manifest
+from shared.manifest_file import load_manifest
 from shared.printable import printable
 from shared.profile import Profile
 from shared.schema import Column
