@@ -15,15 +15,15 @@ from training import TRAINER
 
 # A model with state of every kind: random numbers, moving averages of its own and of Adam's. Where
 # FAULT says so, the process meets its end at the first of Python's audit events that matches: it
-# is killed, the disk is full, or the file that it opens has vanished or lost its end.
+# is killed or interrupted, the disk is full, or the file that it opens has vanished or lost its
+# end. Two faults have "; " between them.
 MODEL = """
     import errno, os, re, signal, sys
     import keras
 
     def build(spec):
-        fault, _, moment = os.environ.get("FAULT", "").partition(" at ")
-        if fault:
-            sys.addaudithook(lambda *event: meet(fault, moment, event))
+        for fault in filter(None, os.environ.get("FAULT", "").split("; ")):
+            sys.addaudithook(lambda *event, fault=fault: meet(*fault.split(" at "), event))
         model = keras.Sequential([
             keras.Input((spec.width,)),
             keras.layers.Dense(16, activation="relu"),
@@ -39,6 +39,8 @@ MODEL = """
         if event[0] in ("open", "os.rename", "os.remove") and re.search(moment, repr(event)):
             if fault == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if fault == "interrupted":
+                os.kill(os.getpid(), signal.SIGINT)
             if fault == "full":
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if fault == "gone" and os.path.exists(event[1][0]):

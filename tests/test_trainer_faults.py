@@ -6,7 +6,7 @@ import os
 import re
 import resource
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,14 @@ from resuming import assert_same, fit, make_home
 
 from shared.errors import ContractError, TargetError
 from trainer import evaluate, predict
-from trainer.config import EvaluateConfig, PredictConfig
+from trainer.config import EvaluateConfig, FitConfig, PredictConfig
 from trainer.features.encode import Batch
 from trainer.feeding.feed import Feed
+from trainer.fit import run as run_fit
+from trainer.interrupt import Interrupted
+from trainer.predicting.predictor import Predictor
 from trainer.shards.shard import Shard
+from trainer.training import train
 
 # Of 30 shards, four are read at a time.
 OPTIONS = ("--cache", "off", "--epochs", 1, "--shuffle-window", 4)
@@ -83,6 +87,42 @@ def test_shards_that_vanish_or_change_in_mid_epoch_are_named_and_the_run_goes_on
     told = fit(home, "shards", *OPTIONS)
     assert "goes on at epoch 1, validation" in told
     assert_same(home / "shards", home / "undisturbed")
+
+
+def test_an_interruption_whose_state_cannot_be_saved_tells_so(home: Path) -> None:
+    # Within the first epoch, before its first checkpoint.
+    faults = "interrupted at open.*log/.*split_data_00008; full at rename.*state"
+    told = fit(home, "unsaved", *OPTIONS, "--workers", 0, status=1, FAULT=faults)
+    assert re.search(r"-0000000\d\d.state: expected to write a checkpoint, found No space", told)
+    assert "it goes on after the one before" in told
+
+
+def test_an_interruption_of_which_something_else_was_made_says_where_it_goes_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def break_off(*_: object, **__: object) -> Iterator[None]:
+        # As TensorFlow's C++, called from Python and calling it, does where it does not hold still.
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise SystemError("a function returned a result with an exception set") from None
+        yield
+
+    monkeypatch.setattr(train, "run_epochs", lambda *_: next(break_off()))
+    config = FitConfig(dataset=home / "data/log", label="clear", out=tmp_path / "run", workers=0)
+    with pytest.raises(Interrupted) as interrupted:
+        run_fit(config)
+    assert interrupted.value.message == (
+        "interrupted; the same command goes on at epoch 1, batch 1 of 30"
+    )
+
+    source = home / "data/log/splited/split_data_00000.csv"
+    monkeypatch.setattr(Predictor, "tables", break_off)
+    with pytest.raises(Interrupted) as interrupted:
+        predict.run(
+            PredictConfig(run=home / "undisturbed", source=source, out=tmp_path / "out.csv")
+        )
+    assert interrupted.value.message == "interrupted; the same command goes on after 0 records"
 
 
 def test_workers_that_are_killed_change_no_metric(

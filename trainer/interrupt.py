@@ -16,6 +16,8 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from shared.errors import ShardfitError
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -41,6 +43,7 @@ class Interrupts:
         """Begin with none, and nothing to protect from one."""
         self._pending = 0
         self._held = False
+        self._is_raised = False
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
@@ -58,16 +61,30 @@ class Interrupts:
         hook = sys.unraisablehook
         sys.unraisablehook = lambda found: self._let_pass(found, hook)
         try:
-            yield
-        except Exception:
-            # Outside of steps TensorFlow may have made another error of it, too.
-            if not self._held:
-                self.check()
-            raise
+            with self.translated():
+                yield
         finally:
             sys.unraisablehook = hook
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Make the interruption again of which TensorFlow has made another error.
+
+        An error of ours is never one of these: it tells what else went wrong.
+
+        Raises:
+            Interrupted: a signal was raised, and came here as something else.
+        """
+        try:
+            yield
+        except ShardfitError:
+            raise
+        except Exception:
+            if self._is_raised:
+                self.check()
+            raise
 
     @property
     def held(self) -> bool:
@@ -105,6 +122,7 @@ class Interrupts:
         # Who presses Ctrl-C again does not want to wait.
         again, self._pending = self._pending, number
         if again or not self._held:
+            self._is_raised = True
             raise Interrupted(number)
 
     def _let_pass(

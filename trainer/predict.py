@@ -88,9 +88,10 @@ def _write(
     if parts.rows:
         say(f"{out}: goes on after {parts.rows:,} records")
     try:
-        for table in predictor.tables(skip=parts.rows):
-            parts.add(table)
-            interrupts.check()
+        with interrupts.translated():
+            for table in predictor.tables(skip=parts.rows):
+                parts.add(table)
+                interrupts.check()
         if _source_state(config.source) != source:
             raise SourceError(
                 config.source, expected="a file that stays as it is", found="one that has changed"

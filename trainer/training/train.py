@@ -171,13 +171,16 @@ def _fit(
         try:
             if not start.is_new:
                 say(f"{config.out}: goes on at {progress.spell(len(train))}")
-            run_epochs(core, train, validate, recorder, meter, line)
+            with interrupts.translated():
+                run_epochs(core, train, validate, recorder, meter, line)
         except (Interrupted, Exception) as error:
             if not interrupts.held:
                 recorder.save()
             if isinstance(error, Interrupted):
-                place = recorder.progress.spell(len(train))
-                error.message = f"interrupted; the same command goes on at {place}"
+                place = f"at {recorder.progress.spell(len(train))}"
+                if interrupts.held:
+                    place = "after its last checkpoint"
+                error.message = f"interrupted; the same command goes on {place}"
             # TensorFlow wraps what a sequence raises in an error of its own.
             elif failure := train.error or (validate and validate.error):
                 raise failure from None
