@@ -135,6 +135,17 @@ def test_options_are_those_of_the_dataset_and_drops_may_be_packed_or_piped(home:
     assert dict(columns["player"]["top"]) == frame["player"].value_counts().to_dict()
 
 
+def test_a_script_appends_with_the_options_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(2):
+        write(tmp_path, "n\n" + "".join(f"{number}{n}\n" for n in range(300)))
+        append = bool(number)
+        result = run(SplitConfig(sources=(Path("drop.csv"),), out=Path("data"), append=append))
+    assert result.manifest.records == 600
+
+
 def test_what_an_appended_dataset_has_lost_is_repaired(home: Path) -> None:
     sharder("split", "b.csv", "--out", "data", "--append", "--max-rejected", 1, cwd=home)
     before = tree(home / "data")

@@ -123,6 +123,13 @@ def test_other_options_begin_anew(home: Path) -> None:
     assert "an unfinished run is not gone on with: --seed was 0, and is 7 now" in done.stderr
 
 
+def test_the_same_rule_said_in_another_way_goes_on(home: Path, undisturbed: Path) -> None:
+    cut_off(home)
+    done = sharder("split", "drop.csv", *OPTIONS, "--validate-fraction", "10%", cwd=home)
+    assert "going on at " in done.stderr
+    assert tree(home / "data") == tree(undisturbed / "data")
+
+
 def test_a_run_that_is_refused_does_not_promise_to_go_on(home: Path) -> None:
     sharder("split", "drop.csv", *OPTIONS, cwd=home)
     cut_off(home, signal.SIGKILL, "--overwrite")

@@ -174,12 +174,13 @@ def check_options(config: SplitConfig) -> None:
     """
     manifest = require_manifest(config.dataset)
     made_with = appended_options(manifest, is_detected=config.dialect == AUTO)
+    rule = options_of(config.split)
     differences = [
         f"{_option(name)} was {_spell(then)}, and is {_spell(now)} now"
         for name, then in made_with.items()
-        if (now := getattr(config, name)) != then
+        if (now := rule.get(name, getattr(config, name))) != then
     ]
-    more = {name: now for name, now in options_of(config.split).items() if name not in made_with}
+    more = {name: now for name, now in rule.items() if name not in made_with}
     differences += [
         f"{_option(name)} was not given, and is {_spell(now)} now" for name, now in more.items()
     ]

@@ -22,6 +22,7 @@ from sharder.graph.ledger import REASONS_NAME, RECORDS_NAME, Ledger
 from sharder.graph.number import Numbering
 from sharder.graph.shards import ShardTable
 from sharder.records.align import Alignment
+from sharder.sides.rule import options_of
 from sharder.sides.strata import Strata
 from sharder.sources.source import Source
 from shared.durable import sync_file_system, write_whole
@@ -153,6 +154,8 @@ def describe_options(config: SplitConfig, sources: Sequence[Source]) -> dict[str
         for option in dataclasses.fields(config)
         if option.name not in _FREE
     }
+    # The same rule may be asked for in more ways than one.
+    options |= {name: str(value) for name, value in options_of(config.split).items()}
     if (cleaner := sources[0].cleaner) is not None:
         # Another code under the same name is another job.
         options["clean"] = f"{cleaner.code.function} of {cleaner.code.xxh3_128}"
