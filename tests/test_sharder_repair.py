@@ -102,6 +102,13 @@ def test_a_stream_is_refused_until_its_file_is_named(tmp_path: Path) -> None:
     assert tree(tmp_path / "data") == before
 
 
+def test_a_stream_is_one_however_short_it_is(tmp_path: Path) -> None:
+    sharder("split", "-", "--out", "data", cwd=tmp_path, stdin=b"n\n" + b"1\n" * 50)
+    (tmp_path / "data/log_quest/splited/split_data_00000.csv").unlink()
+    told = failure("repair", "data/log_quest", cwd=tmp_path)
+    assert "stdin: expected a source that can be read again, found a stream; if you have" in told
+
+
 def test_a_source_that_has_changed_is_refused(tmp_path: Path) -> None:
     source = write_log(tmp_path)
     sharder("split", "drop.csv", "--out", "data", "--rows-per-shard", 400, cwd=tmp_path)

@@ -173,7 +173,8 @@ def open_source(
         data_lines=len(line_ends(head[:offset], last=True)),
         record_bytes=(records[-1][1] - offset) // len(records) if records else 0,
         has_header=not columns,
-        ends=origin.checksum_ends(),
+        # A stream is known by them only once it was read, which a short one is by now.
+        ends=origin.checksum_ends() if origin.has_ranges else None,
     )
 
 
