@@ -122,6 +122,17 @@ def test_a_killed_run_goes_on_unless_the_code_has_changed(undisturbed: Path, hom
     assert "found ValueError: no 900, line " in done.stderr
 
 
+def test_code_is_that_of_the_module_that_the_function_is_defined_in_too(home: Path) -> None:
+    (home / "rules.py").rename(home / "inner.py")
+    (home / "outer.py").write_text("from inner import clean\n")
+    options = ("--clean", "outer:clean", "--group-by", "words")
+    cut_off(home, signal.SIGKILL, *options)
+    with (home / "inner.py").open("a") as file:
+        file.write("\n# Another text.\n")
+    done = sharder("split", "drop.csv", *OPTIONS, *options, cwd=home)
+    assert "not gone on with: --clean was outer:clean of " in done.stderr
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [

@@ -10,19 +10,17 @@ and once one by one: it must say the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
 from sharder.records.dialect import write_plain
 from shared.errors import ConfigError
 from shared.manifest import Cleaning
-from shared.user_code import explain, import_user_module, load_function
+from shared.user_code import UserCode, load_function
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,16 +34,14 @@ class Cleaner:
     """The user's function.
 
     Attributes:
-        function: from a DataFrame to a DataFrame.
+        user_code: the function, from a DataFrame to a DataFrame.
         code: what the manifest says of it.
-        file: that it is in.
         columns: of the sources.
         header: of what it returns; empty as long as that is not known.
     """
 
-    function: Callable[[pd.DataFrame], pd.DataFrame]
+    user_code: UserCode
     code: Cleaning
-    file: str
     columns: tuple[str, ...]
     header: tuple[str, ...] = ()
 
@@ -115,10 +111,10 @@ class Cleaner:
 
         first = f" at the records from {int(frame.index[0]) + 1:,} on" if len(frame) else ""
         try:
-            table = self.function(frame.copy())
+            table = self.user_code.function(frame.copy())
         except Exception as error:
             raise ConfigError(
-                f"{self.where}{first}", expected="a DataFrame", found=explain(error, self.file)
+                f"{self.where}{first}", expected="a DataFrame", found=self.user_code.explain(error)
             ) from error
         if not isinstance(table, pd.DataFrame):
             raise ConfigError(
@@ -162,8 +158,6 @@ def load_cleaner(reference: str, columns: Sequence[str]) -> Cleaner:
     Raises:
         ConfigError: there is none, or its module fails.
     """
-    function = load_function(reference, "--clean")
-    file = import_user_module(reference, "--clean").__file__ or ""
-    source = Path(file).read_bytes() if file else b""
-    code = Cleaning(function=reference, xxh3_128=xxhash.xxh3_128_hexdigest(source))
-    return Cleaner(function, code, file, tuple(columns))
+    user_code = load_function(reference, "--clean")
+    code = Cleaning(function=reference, xxh3_128=user_code.digest)
+    return Cleaner(user_code, code, tuple(columns))

@@ -17,7 +17,7 @@ from trainer.derive.weight_column import check_weights
 from trainer.features.label import ClassWeight, LabelSpec, Task, derive_label
 from trainer.features.read import transform_types
 from trainer.features.spec import FeatureSpec, Given, Kind, Transform
-from trainer.features.transform import UserFunction, digest_of
+from trainer.features.transform import UserFunction
 from trainer.shards.dataset import Dataset
 from trainer.shards.sample import sample_shards
 from trainer.shards.shard import named, read_table
@@ -60,7 +60,7 @@ def derive_transform(
         check_weights(dataset, columns[weight_column])
     transform = Transform(
         reference,
-        digest_of(load_function(reference, "--transform")),
+        load_function(reference, "--transform").digest,
         {
             name: Kind(column.type, column.missing > 0)
             for name, column in columns.items()

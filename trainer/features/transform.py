@@ -11,19 +11,16 @@ Shapes: B records, F features.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
 from shared.errors import ContractError
 from shared.nopandas import let_pandas_in
 from shared.schema import ColumnType
-from shared.user_code import explain, load_function
+from shared.user_code import load_function
 from shared.values import MISSING_FIELDS
 from trainer.features.encode import Batch, Encoder, Float32
 from trainer.features.read import misfit
@@ -44,12 +41,12 @@ class UserFunction:
         let_pandas_in()
         self._transform = transform
         self._where = f"--transform {transform.reference}"
-        self._function = load_function(transform.reference, "--transform")
-        self._file = str(sys.modules[self._function.__module__].__file__)
-        if digest_of(self._function) != transform.digest:
+        self._user_code = load_function(transform.reference, "--transform")
+        if self._user_code.digest != transform.digest:
+            files = " and ".join(self._user_code.files)
             raise ContractError(
                 self._where,
-                expected=f"{self._file} as it was when the features were made",
+                expected=f"{files} as it was when the features were made",
                 found="another text",
                 hint="undo the change, or train again",
             )
@@ -62,9 +59,9 @@ class UserFunction:
         """
         frame = make_frame(table, self._transform)
         try:
-            answer = self._function(frame)
+            answer = self._user_code.function(frame)
         except Exception as error:
-            raise self._fault(found=explain(error, self._file)) from None
+            raise self._fault(found=self._user_code.explain(error)) from None
         if not isinstance(answer, tuple) or len(answer) != 2:
             raise self._fault(expected="features and labels", found=_kind(answer))
         features, labels = answer
@@ -166,12 +163,6 @@ class TransformEncoder(Encoder):
 def make_encoder(spec: FeatureSpec) -> Encoder:
     """Return what encodes the records of a spec."""
     return Encoder(spec) if spec.transform is None else TransformEncoder(spec, spec.transform)
-
-
-def digest_of(function: Any) -> str:
-    """Return the XXH3-128 of the text of the module that a function is in."""
-    file = Path(str(sys.modules[function.__module__].__file__))
-    return xxhash.xxh3_128_hexdigest(file.read_bytes())
 
 
 def spell_labels(labels: Any, reading: str) -> pa.Array:

@@ -18,7 +18,7 @@ import keras
 from keras import layers, ops
 
 from shared.errors import ModelError
-from shared.user_code import explain, import_user_module, load_function
+from shared.user_code import load_function
 from trainer.features.spec import FeatureSpec
 
 # Three layers of 256 explain 98 % of the variance of diamond prices after 20 epochs; 256, 128, 64
@@ -144,13 +144,12 @@ def load_model_function(reference: str, spec: FeatureSpec) -> keras.Model:
         ConfigError: there is no such function, or its module fails.
         ModelError: it fails, or what it returns does not fit.
     """
-    function = load_function(reference, "--model")
+    user_code = load_function(reference, "--model")
     try:
-        model = function(spec)
+        model = user_code.function(spec)
     except Exception as error:
-        file = import_user_module(reference, "--model").__file__
         raise ModelError(
-            f"--model {reference}", expected="a keras.Model", found=explain(error, file)
+            f"--model {reference}", expected="a keras.Model", found=user_code.explain(error)
         ) from None
     _check_shapes(model, spec, f"--model {reference}")
     return model
