@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-import resource
-import sys
-from pathlib import Path
-
 from rich.console import Console
 from rich.filesize import decimal
 
@@ -18,6 +12,7 @@ from sharder.run.progress import say
 from sharder.split import SplitResult
 from shared.layout import REJECTED_NAME, Side
 from shared.manifest import Drop, Manifest
+from shared.memory import peak_memory_bytes
 from shared.place import Place
 
 LABELS = {Side.TRAIN: "training", Side.VALIDATE: "validation", Side.TEST: "test"}
@@ -39,7 +34,7 @@ def print_split(result: SplitResult, console: Console) -> None:
         console,
         f"{decimal(read_bytes)}{earlier * bool(result.earlier_bytes)} in {result.seconds:.1f} s, "
         f"{decimal(round(read_bytes / result.seconds))}/s, "
-        f"at most {mebibytes(_peak_bytes())} of memory{asked}",
+        f"at most {mebibytes(peak_memory_bytes())} of memory{asked}",
     )
 
 
@@ -113,14 +108,3 @@ def _count(number: int, noun: str) -> str:
 def mebibytes(bytes_: int) -> str:
     """Return a size of memory."""
     return f"{bytes_ / 2**20:,.0f} MiB"
-
-
-def _peak_bytes() -> int:
-    # On Linux `ru_maxrss` begins with what the process had that started this one.
-    with contextlib.suppress(OSError):  # no such system
-        match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        if match:
-            return int(match[1]) * 1024
-    # macOS counts bytes, others kibibytes.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

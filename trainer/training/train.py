@@ -9,11 +9,11 @@ import keras
 
 from shared.errors import ConfigError, ModelError
 from shared.layout import Side
+from shared.memory import peak_memory_bytes
 from trainer.config import FitConfig
 from trainer.derive.feature_file import save_features
 from trainer.features.spec import FeatureSpec
 from trainer.interrupt import Interrupted, Interrupts
-from trainer.memory import peak_memory_bytes
 from trainer.rundir import CHECKPOINTS_NAME, FEATURES_NAME, Run, prepare_target
 from trainer.sequence import CSVSequence
 from trainer.serving.export import exported_names
