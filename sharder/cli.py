@@ -91,7 +91,7 @@ def plan(*, label: str | None, as_json: bool, **options: Any) -> None:
     if options["out"] is None:
         # Only the room on the disk counts, not what is there.
         options |= {"out": Path(), "overwrite": True}
-    config = _config(options | {"restart": False})
+    config = _config(options)
     _prepare()
     import msgspec
 

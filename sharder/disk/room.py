@@ -11,6 +11,9 @@ from rich.filesize import decimal
 from sharder.disk.target import errors_named
 from shared.errors import TargetError
 
+# Room for as many blocks as this is left free while a run writes.
+SPARE_BLOCKS = 4
+
 # What a file takes on disk beyond its bytes: half a block on average, and its inode.
 _FILE_OVERHEAD_BYTES = 2048 + 256
 

@@ -13,6 +13,7 @@ be in memory is gathered in parts, without being written again.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from array import array
@@ -24,13 +25,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sharder.disk.room import check_room
+from sharder.disk.room import SPARE_BLOCKS, check_room
 from sharder.graph.assign import REJECTED, Block
 from sharder.graph.inspect import Records
 from sharder.graph.shards import Sizes
 from sharder.records.lines import Positions
 from sharder.sides.census import Census
-from shared.errors import TargetError
 from shared.splitmix import mix
 
 # More would make the pieces that a block writes to each too small.
@@ -48,8 +48,6 @@ ENTRY_BYTES = 8 + 4 + 1
 # Makes the order of the shuffle another than that of the hashes that say the side.
 _SHUFFLE = np.uint64(0x5348554646_4C45)
 
-# Room for as many blocks as this is left free.
-_SPARE = 4
 
 Keys = npt.NDArray[np.uint64]
 
@@ -170,7 +168,7 @@ def scatter(
     Raises:
         TargetError: the disk is about to be full.
     """
-    check_room(directory, bytes_=_SPARE * len(block.data), files=1 << bits)
+    check_room(directory, bytes_=SPARE_BLOCKS * len(block.data), files=1 << bits)
     good = np.flatnonzero(block.sides != REJECTED)
     keys = shuffle_keys(records.numbers[good], seed)
     order = np.argsort(keys)
@@ -227,12 +225,7 @@ def _append(path: Path, segment: Sequence[Any]) -> int:
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         if os.writev(handle, segment) != size:
-            raise TargetError(
-                path,
-                expected=f"room for {size:,} bytes more",
-                found="less",
-                hint="free some room, then run the same command again",
-            )
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(handle)
     return size

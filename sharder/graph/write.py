@@ -11,7 +11,7 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 import xxhash
 
-from sharder.disk.room import check_room
+from sharder.disk.room import SPARE_BLOCKS, check_room
 from sharder.graph.assign import SIDES, Block
 from sharder.graph.inspect import cut
 from sharder.graph.number import Numbering
@@ -19,9 +19,6 @@ from shared.errors import ConfigError
 from shared.layout import shard_path
 from shared.manifest import MAX_SHARDS
 from shared.place import Place, put_all
-
-# Room for as many blocks as this is left free.
-_SPARE = 4
 
 # A shard of the usual size in one system call.
 _BUFFER_BYTES = 1 << 18
@@ -90,7 +87,9 @@ def write(block: Block, before: Numbering, *, shelf: Shelf) -> list[Shard]:
     """
     # How large a stream is, nobody knew before: stop in time, and leave others some room.
     if isinstance(shelf.dataset, Path):
-        check_room(shelf.dataset, bytes_=_SPARE * len(block.data), files=_SPARE * len(SIDES))
+        check_room(
+            shelf.dataset, bytes_=SPARE_BLOCKS * len(block.data), files=SPARE_BLOCKS * len(SIDES)
+        )
     rows_per_shard = shelf.rows_per_shard
     filled: list[_Filled] = []
     for index, side in enumerate(before.sides):

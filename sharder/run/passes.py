@@ -54,7 +54,7 @@ def write_shards(
         _read_all(sources, staged, shelf, config, standing, pool, console)
         standing.state.ledger.close()
         if standing.buckets is not None:
-            gather_all(standing, staged, shelf, config, pool, console)
+            gather_all(standing.buckets, standing, staged, shelf, config, pool, console)
     standing.shards.add(write_left_over(standing.state.numbering, shelf))
 
 

@@ -110,7 +110,7 @@ def begin_run(
         reason = job.check(earlier.job) or rewind(staged, earlier)
         if not reason and earlier.buckets is not None:
             reason = earlier.buckets.rewind(staged.buckets, earlier.gathered)
-        standing = None if reason else _restore(earlier, earlier.job, sources[0].header)
+        standing = None if reason else _restore(earlier, sources[0].header)
         if standing:
             for source, then in zip(sources, earlier.job.sources, strict=True):
                 source.origin.name = then.name  # in all that is written, it has one name
@@ -182,7 +182,7 @@ def _begin_buckets(sources: Sequence[Source], staged: Staging, config: SplitConf
     return Buckets.begin(total, config.block_bytes)
 
 
-def _restore(earlier: Checkpoint, job: Job, header: Sequence[str]) -> Standing | None:
+def _restore(earlier: Checkpoint, header: Sequence[str]) -> Standing | None:
     """Return where a checkpoint stands; None if its profile is none of a table of this header."""
     profile = None
     if earlier.profile is not None:
@@ -192,7 +192,7 @@ def _restore(earlier: Checkpoint, job: Job, header: Sequence[str]) -> Standing |
         if profile is None:
             return None
     return Standing(
-        job=job,
+        job=earlier.job,
         split=earlier.split,
         state=State(
             alignment=earlier.alignment,

@@ -35,6 +35,7 @@ ROUND_PARTS = 64
 
 
 def gather_all(
+    buckets: Buckets,
     standing: Standing,
     staged: Staging,
     shelf: Shelf,
@@ -47,7 +48,6 @@ def gather_all(
     Raises:
         TargetError: the shards cannot be written.
     """
-    buckets = standing.buckets or Buckets.begin(0, 0)
     parts, total = buckets.parts(), sum(buckets.sizes)
     done = total * standing.gathered // max(len(parts), 1)
     with ProgressCallback(*(total, done, console), task="shuffling", step=GATHER, measure=_measure):

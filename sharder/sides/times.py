@@ -16,12 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.manifest import Split
+from shared.printable import shorten
 
 Time = int | float
 Values = npt.NDArray[np.int64] | npt.NDArray[np.float64]
-
-# An error shows no more of a field.
-_SHOWN_CHARACTERS = 40
 
 
 class TimeKind(StrEnum):
@@ -156,5 +154,4 @@ def describe_unreadable(column: str, field: str, kind: TimeKind) -> str:
     """Return why a record has no time."""
     if not field.strip():
         return f"no time in {column}"
-    short = field if len(field) <= _SHOWN_CHARACTERS else f"{field[:_SHOWN_CHARACTERS]}…"
-    return f"{column} is {short!r}, no {kind}"
+    return f"{column} is {shorten(field)}, no {kind}"
