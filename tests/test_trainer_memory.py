@@ -15,7 +15,7 @@ from support import write_dataset
 
 from trainer.sequence import CSVSequence
 
-WIDTH = 33
+WIDTH = 40
 
 
 def resident_bytes() -> int:
