@@ -170,8 +170,11 @@ def test_a_cache_in_use_can_be_removed(dataset: Path) -> None:
     fill(dataset)
     expected = open_sequence(dataset, cache="off")
     epochs = [epoch_of(expected) for _ in range(2)]
-    sequence = open_sequence(dataset)
+    said: list[str] = []
+    sequence = open_sequence(dataset, said)
     assert same(epoch_of(sequence), epochs[0])
     for path in caches(dataset)[0].iterdir():
         path.unlink()
     assert same(epoch_of(sequence), epochs[1])
+    assert sequence.is_cached
+    assert said == []
