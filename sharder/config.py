@@ -155,6 +155,13 @@ class SplitConfig:
             raise ConfigError(
                 "--columns", expected="different names", found=", ".join(self.columns)
             )
+        if isinstance(self.out, ObjectPath) and "::" in str(self.dataset):
+            raise ConfigError(
+                self.dataset,
+                expected="a URL without ::",
+                found="one that fsspec takes for a chain of several",
+                hint="give another --name or --out",
+            )
         is_plain = self.name.isprintable() and Path(self.name).name == self.name != ""
         is_side = self.name.endswith((Side.VALIDATE.suffix, Side.TEST.suffix))
         if not is_plain or self.name.startswith(".") or is_side:

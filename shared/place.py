@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
 
 # As many connections as a client of S3 keeps by default.
 _AT_ONCE = 10
+# As many objects are removed before it is seen what is next.
+_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,13 @@ class ObjectPath:
             _to_its_end(partial(store.put_file, str(file), path))
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove objects whose names begin with this one."""
+        """Remove objects whose names begin with this one; those that are gone already, too."""
         with _as_os_errors(self.url):
             store, path = self._locate()
-            if paths := [f"{path}/{name}" for name in names]:
-                _to_its_end(partial(store.rm, paths))
+            paths = (f"{path}/{name}" for name in names)
+            # A store's `rm` takes `run*` for a pattern, and s3fs tells of no object that stays.
+            while some := list(islice(paths, _BATCH)):
+                _to_its_end(partial(_all_at_once, partial(_remove, store), some))
 
     def _locate(self) -> tuple[Any, str]:
         # Not at the top: most runs need no store, and it takes a while.
@@ -124,9 +129,7 @@ def put_all(objects: Mapping[ObjectPath, bytes]) -> None:
     Raises:
         OSError: one could not be written.
     """
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for _ in threads.map(_put, objects.keys(), objects.values()):
-            pass
+    _all_at_once(_put, objects.keys(), objects.values())
 
 
 def _put(place: ObjectPath, data: bytes) -> None:
@@ -135,9 +138,21 @@ def _put(place: ObjectPath, data: bytes) -> None:
         store.pipe_file(path, data)
 
 
+def _remove(store: Any, path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        store.rm_file(path)
+
+
 def parse_place(text: str) -> Place:
     """Return what a text names: a directory, or a prefix in a store if it is a URL."""
     return ObjectPath(text.rstrip("/")) if "://" in text else Path(text)
+
+
+def _all_at_once(call: Callable[..., object], *arguments: Iterable[Any]) -> None:
+    """Call for each argument, for several at a time; raise the first error."""
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for _ in threads.map(call, *arguments):
+            pass
 
 
 def _to_its_end(call: Callable[[], object]) -> None:

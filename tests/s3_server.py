@@ -21,8 +21,8 @@ class S3Server:
         bucket: its name.
         client: of boto3.
         fault: is told each request, as in `PUT /bucket/key`, before it is done and when it is,
-            and may kill who has made it; then it says so, and it is not done.
-        refusal: status of what is not done.
+            and may kill who has made it; where it returns true, the answer is a refusal.
+        refusal: its status.
     """
 
     bucket = "drops"
@@ -38,11 +38,22 @@ class S3Server:
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
         if self.fault(request, False):
-            start(self.refusal, [])
-            return []
-        answer = list(self._app(environ, start))
-        self.fault(request, True)
+            return self._refuse(start)
+        begun: list[Any] = []
+
+        def begin(*line: Any) -> Callable[[bytes], object]:
+            begun[:] = line
+            return begun.append
+
+        answer = list(self._app(environ, begin))
+        if self.fault(request, True):
+            return self._refuse(start)
+        start(*begun)
         return answer
+
+    def _refuse(self, start: Callable[..., Any]) -> list[bytes]:
+        start(self.refusal, [])
+        return []
 
     def tree(self, prefix: str) -> dict[str, bytes]:
         """Return the bytes of all objects below a prefix; but see `splitting.tree`."""
@@ -85,6 +96,32 @@ class S3Server:
             self.fault = fault
 
         return arm
+
+    @contextmanager
+    def refusing(
+        self, request: str, *, count: int = 1, is_done: bool = False, status: str = "403 Forbidden"
+    ) -> Iterator[None]:
+        """Answer requests with a status for a while.
+
+        Args:
+            request: pattern of the requests.
+            count: from so many on.
+            is_done: whether the server does what is asked for.
+            status: of the answers.
+        """
+        seen = 0
+
+        def fault(found: str, found_is_done: bool) -> bool:
+            nonlocal seen
+            is_it = found_is_done == is_done and re.search(request, found) is not None
+            seen += is_it
+            return is_it and seen >= count
+
+        self.refusal, self.fault = status, fault
+        try:
+            yield
+        finally:
+            self.fault = lambda _request, _is_done: False
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from sharder.dataset.mixing import find_shares
 from sharder.dataset.verify import require_manifest
 from sharder.plan import forecast
 from sharder.split import SplitResult, run
-from shared.errors import ConfigError
+from shared.errors import ConfigError, TargetError
 from shared.place import ObjectPath, Place
 
 # So many blocks that there is a checkpoint, as in `killing`.
@@ -134,13 +134,35 @@ def test_what_fails_for_good_leaves_no_object(home: Path, store: S3Server) -> No
     options = ("--out", "s3://drops/gone", *BLOCKS, "--max-rejected", 0.001)
     message = failure("split", "drop.csv", *options, cwd=home)
     assert "bad records: expected at most 0.1000%" in message
-    store.fault = lambda request, _is_done: "split_data_00010" in request
-    store.refusal = "403 Forbidden"
-    message = failure("split", "drop.csv", *options[:-2], cwd=home)
+    with store.refusing("split_data_00010"):
+        message = failure("split", "drop.csv", *options[:-2], cwd=home)
     assert "split_data_00010.csv: expected to write here, found Forbidden" in message
-    store.fault = lambda _request, _is_done: False
     assert store.tree("gone") == {}
     assert tree(home / "cache") == {}
+
+
+def test_a_name_is_no_pattern(home: Path, store: S3Server) -> None:
+    def split(name: str) -> SplitResult:
+        return run(SplitConfig(sources=(home / "drop.csv",), out=out, name=name))
+
+    out = ObjectPath("s3://drops/literal")
+    split("run1")
+    theirs = store.tree("literal")
+    for name in ("run*", "run[1]"):
+        with (
+            store.refusing("PUT .*/manifest.json"),
+            pytest.raises(TargetError, match=r"manifest.json: expected to write here, found Forb"),
+        ):
+            split(name)
+        assert store.tree("literal") == theirs
+        split(name)
+        found = store.tree("literal")
+        assert found.keys() > theirs.keys()
+        assert f".{name}.partial" not in found
+        theirs = {key: theirs.get(key, data) for key, data in found.items()}
+        assert found == theirs
+    with pytest.raises(ConfigError, match=r"s3://drops/literal/a::b: expected a URL without ::"):
+        split("a::b")
 
 
 def test_what_others_have_written_is_not_touched(
