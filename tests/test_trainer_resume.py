@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from feeding import alive, holds_within
 from resuming import assert_same, children_of, fit, make_home, start_fit
 from support import write_dataset
+
+from shared.errors import ShardfitError
+from trainer.config import FitConfig
+from trainer.fit import run as run_fit
 
 FINISHED = ["checkpoints", "features.toml", "history.csv", "model.keras", "run.json", "tensorboard"]
 
@@ -172,6 +179,40 @@ def test_the_monitored_metric_tells_the_best_epoch_and_the_rate_warms_up(home: P
     assert "--monitor f1: expected one of loss, auc, pr_auc, accuracy, found no such metric" in told
     told = fit(home, "monitored", *options, "--monitor", "loss", status=1)
     assert "a finished run, with --monitor: accuracy in the run, loss now; give" in told
+
+
+def test_a_command_that_is_refused_replaces_no_run(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setenv("AVERAGES", "")
+    (home / "unsaved.py").write_text(
+        "import keras\n"
+        "class Own(keras.layers.Dense):\n"
+        "    def __init__(self, units):\n"
+        "        super().__init__(units, activation='sigmoid')\n"
+        "def build(spec):\n"
+        "    return keras.Sequential([keras.Input((spec.width,)), Own(1)])\n"
+    )
+    shutil.copytree(home / "undisturbed", home / "kept")
+    before = contents(home / "kept")
+    config = FitConfig(dataset=Path("data/log"), label="clear", out=Path("kept"), overwrite=True)
+
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"monitor": "f1"}, "--monitor f1: expected one of loss, "),
+        ({"warmup": 600.0}, "--warmup: expected fewer than the 600 batches of all, found 600"),
+        ({"model": "own:build", "learning_rate": 0.1}, "expected a model that is not compiled"),
+        ({"model": "unsaved:build"}, "the model cannot be saved"),
+    ]
+    for options, told in refused:
+        with pytest.raises(ShardfitError, match=told):
+            run_fit(dataclasses.replace(config, **options))
+        assert contents(home / "kept") == before
+
+
+def contents(directory: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 def test_what_would_give_another_result_is_refused_and_shown(home: Path) -> None:

@@ -47,7 +47,6 @@ _NAMES = (
     FEATURES_NAME,
     HISTORY_NAME,
     TENSORBOARD_NAME,
-    TEMPORARY_NAME,
 )
 
 
@@ -123,7 +122,7 @@ def check_target(out: Path) -> None:
         found = {entry.name for entry in out.iterdir()} if out.exists() else set()
     except OSError as error:
         raise TargetError(out, found=error.strerror or str(error)) from None
-    if found and found.isdisjoint((*_NAMES, LOCK_NAME)):
+    if found and found.isdisjoint((*_NAMES, TEMPORARY_NAME, LOCK_NAME)):
         raise TargetError(
             out,
             expected="a new or empty directory",
@@ -132,16 +131,13 @@ def check_target(out: Path) -> None:
         )
 
 
-def prepare_target(out: Path) -> None:
-    """Remove from the directory of a run what an earlier run left in it.
+def discard_run(out: Path) -> None:
+    """Remove a run from its directory, but for a new model that is being written there.
 
     Raises:
-        TargetError: it cannot be written to.
+        OSError: it cannot be removed.
     """
-    try:
-        _remove(out, _NAMES)
-    except OSError as error:
-        raise TargetError(out, found=error.strerror or str(error)) from None
+    _remove(out, _NAMES)
 
 
 def discard_results(out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +28,11 @@ class Saver:
     out: Path
     model: str | None
 
-    def save(self) -> None:
+    def save(self, *, discard: Callable[[Path], None] = discard_results) -> None:
         """Write `model.keras`, whole or not at all.
+
+        Args:
+            discard: removes what an earlier model left in `out`, once the new one is proved.
 
         Raises:
             ModelError: the model cannot be saved, or computes something else once it is.
@@ -49,8 +53,8 @@ class Saver:
                     hint="give its custom classes a get_config",
                 ) from None
             check_parity(temporary, core, encoder, records, self.model)
-            # What an earlier model left: from here until it has a new one, the run is unfinished.
-            discard_results(self.out)
+            # From here until it has the new one, the run is unfinished.
+            discard(self.out)
             publish(temporary, self.out / MODEL_NAME)
         except OSError as error:
             raise TargetError(

@@ -14,7 +14,7 @@ from trainer.config import FitConfig
 from trainer.derive.feature_file import save_features
 from trainer.features.spec import FeatureSpec
 from trainer.interrupt import Interrupted, Interrupts
-from trainer.rundir import CHECKPOINTS_NAME, FEATURES_NAME, Run, prepare_target
+from trainer.rundir import CHECKPOINTS_NAME, FEATURES_NAME, Run, discard_run
 from trainer.sequence import CSVSequence
 from trainer.serving.export import exported_names
 from trainer.shards.dataset import Dataset
@@ -62,12 +62,6 @@ def train(
     """
     core = load_model_function(config.model, spec) if config.model else build_model(spec)
     saver = Saver(core, spec, dataset, config.out, config.model)
-    if start.is_new:
-        prepare_target(config.out)
-        if spec.transform is None:
-            save_features(spec, dataset.columns, config.out / FEATURES_NAME)
-        # Now, too: that a model of one's own cannot be saved must not be found out after hours.
-        saver.save()
     records, validation_records = dataset.count(Side.TRAIN), dataset.count(Side.VALIDATE)
     say(
         f"{records:,} training records, {validation_records:,} validation records; "
@@ -81,7 +75,7 @@ def train(
         for weight, value in restore_best(core, checkpoint):
             weight.assign(value)
     else:
-        progress, meter = _fit(core, spec, dataset, config, start, interrupts, say)
+        progress, meter = _fit(saver, config, start, interrupts, say)
     if progress.best is None:
         raise ModelError(
             "training",
@@ -110,48 +104,22 @@ def train(
 
 
 def _fit(
-    core: keras.Model,
-    spec: FeatureSpec,
-    dataset: Dataset,
-    config: FitConfig,
-    start: Start,
-    interrupts: Interrupts,
-    say: Say,
+    saver: Saver, config: FitConfig, start: Start, interrupts: Interrupts, say: Say
 ) -> tuple[Progress, WaitMeter]:
     """Train to the end, and give the model the weights of its best epoch."""
-    progress = start.progress
-    train = CSVSequence(
-        dataset,
-        spec=spec,
-        batch_size=config.batch_size,
-        workers=config.workers,
-        max_queue_size=config.max_queue_size,
-        timeout_s=config.worker_timeout,
-        seed=config.seed,
-        shuffle_window=config.shuffle_window,
-        cache=config.cache,
-        cache_bytes=config.cache_bytes,
-        say=say,
-    )
-    validate = None
-    if dataset.shards[Side.VALIDATE]:
-        validate = CSVSequence(
-            dataset,
-            side=Side.VALIDATE,
-            spec=spec,
-            batch_size=config.batch_size,
-            max_queue_size=config.max_queue_size,
-            shuffle=False,
-            cache=config.cache,
-            cache_bytes=config.cache_bytes,
-            feed=train.feed,
-            say=say,
-        )
-    _compile(core, spec, config, progress, len(train))
+    core, spec, dataset, progress = saver.core, saver.spec, saver.dataset, start.progress
+    train, validate = _open_sides(spec, dataset, config, say)
     steps = (progress.until - progress.since) * len(train)
+    _compile(core, spec, config, steps=steps, before=progress.since * len(train))
     set_steps_per_execution(core, config, batch_size=train.batch_size, steps=steps)
     build_state(core, spec)
     monitor = find_monitor(core, config.monitor, has_validation=validate is not None)
+    if start.is_new:
+        # Now, too: that a model of one's own cannot be saved must not be found out after hours.
+        # Nothing is refused any more, so what it replaces may go.
+        saver.save(discard=discard_run)
+        if spec.transform is None:
+            save_features(spec, dataset.columns, config.out / FEATURES_NAME)
     journal = Journal(config.out, progress.rows)
     recorder = Recorder(
         origin_of(config, dataset, spec),
@@ -192,11 +160,55 @@ def _fit(
     return recorder.progress, meter
 
 
+def _open_sides(
+    spec: FeatureSpec, dataset: Dataset, config: FitConfig, say: Say
+) -> tuple[CSVSequence, CSVSequence | None]:
+    """Return the batches of the training side, and of the validation side, if there is one."""
+    train = CSVSequence(
+        dataset,
+        spec=spec,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        max_queue_size=config.max_queue_size,
+        timeout_s=config.worker_timeout,
+        seed=config.seed,
+        shuffle_window=config.shuffle_window,
+        cache=config.cache,
+        cache_bytes=config.cache_bytes,
+        say=say,
+    )
+    validate = None
+    if dataset.shards[Side.VALIDATE]:
+        validate = CSVSequence(
+            dataset,
+            side=Side.VALIDATE,
+            spec=spec,
+            batch_size=config.batch_size,
+            max_queue_size=config.max_queue_size,
+            shuffle=False,
+            cache=config.cache,
+            cache_bytes=config.cache_bytes,
+            feed=train.feed,
+            say=say,
+        )
+    return train, validate
+
+
 def _compile(
-    core: keras.Model, spec: FeatureSpec, config: FitConfig, progress: Progress, batches: int
+    core: keras.Model, spec: FeatureSpec, config: FitConfig, *, steps: int, before: int
 ) -> None:
-    """Give a core model its loss and optimiser, unless its own code has; `batches` an epoch."""
-    steps = (progress.until - progress.since) * batches
+    """Give a core model its loss and optimiser, unless its own code has.
+
+    Args:
+        core: the model.
+        spec: tells the task.
+        config: the options.
+        steps: number of batches in the whole training.
+        before: number of batches that were trained before that.
+
+    Raises:
+        ConfigError: an option that would be lost, or does not fit.
+    """
     warmup = round(config.warmup * steps) if config.warmup < 1 else int(config.warmup)
     if core.compiled:
         changed = {
@@ -222,7 +234,7 @@ def _compile(
         spec,
         learning_rate=config.learning_rate,
         steps=steps,
-        before=progress.since * batches,
+        before=before,
         warmup=warmup,
         jit_compile="auto" if config.jit_compile == "auto" else config.jit_compile == "on",
     )
