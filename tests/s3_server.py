@@ -69,6 +69,10 @@ class S3Server:
             if not key.endswith(".msgpack")
         }
 
+    def put(self, key: str, data: bytes) -> None:
+        """Put an object there."""
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=data)
+
     def kill_at(
         self, request: str, *, count: int = 1, is_done: bool = False, number: int = signal.SIGKILL
     ) -> Callable[[subprocess.Popen[str]], None]:
@@ -122,6 +126,19 @@ class S3Server:
             yield
         finally:
             self.fault = lambda _request, _is_done: False
+
+    @contextmanager
+    def meanwhile(self, request: str, act: Callable[[], object]) -> Iterator[None]:
+        """Do something when the first request of a kind is done, before it is answered."""
+
+        def fault(found: str, is_done: bool) -> bool:
+            if is_done and re.search(request, found):
+                self.fault = lambda _request, _is_done: False
+                act()
+            return False
+
+        self.fault = fault
+        yield
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -28,6 +29,8 @@ from shared.place import ObjectPath, Place
 SMALL_BLOCKS = ("--block-bytes", "400", "--rows-per-shard", "200")
 BLOCKS = ("--block-bytes", "20000", "--rows-per-shard", "200")
 SHARD = r"PUT /drops/.*/split_data_\d+"
+
+OTHER_MARK = b'{"run":"other","host":"elsewhere","pid":7,"since":"yesterday"}'
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +79,8 @@ def test_a_store_gets_the_dataset_that_a_directory_gets(
     assert store.tree("same") == tree(on_disk / "data")
 
     name = "same/log_quest/splited/split_data_00003.csv"
-    store.client.put_object(Bucket="drops", Key=name, Body=b"a\n1\n")
-    store.client.put_object(Bucket="drops", Key="same/log_quest/splited/more.csv", Body=b"")
+    store.put(name, b"a\n1\n")
+    store.put("same/log_quest/splited/more.csv", b"")
     store.client.delete_object(Bucket="drops", Key=name.replace("3.csv", "5.csv"))
     message = failure("verify", place, cwd=home)
     assert "found 3 faults" in message
@@ -168,7 +171,7 @@ def test_a_name_is_no_pattern(home: Path, store: S3Server) -> None:
 def test_what_others_have_written_is_not_touched(
     home: Path, on_disk: Path, store: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.client.put_object(Bucket="drops", Key="mine/log_quest_validate/notes", Body=b"mine")
+    store.put("mine/log_quest_validate/notes", b"mine")
     message = failure("split", "drop.csv", "--out", "s3://drops/mine", cwd=home)
     assert "s3://drops/mine/log_quest_validate: expected nothing there, found notes" in message
     assert store.tree("mine") == {"log_quest_validate/notes": b"mine"}
@@ -186,6 +189,38 @@ def test_what_others_have_written_is_not_touched(
     found = [name for name in store.tree("theirs") if name.startswith("log_quest/splited/")]
     assert len(found) == 10
     assert ".log_quest.partial" not in store.tree("theirs")
+
+
+def test_a_run_that_was_taken_over_publishes_nothing(
+    home: Path, store: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def split(**options: Any) -> SplitResult:
+        return run(SplitConfig(sources=(home / "drop.csv",), out=out, **options))
+
+    out, mark = ObjectPath("s3://drops/taken"), ".log_quest.partial"
+    with (
+        store.meanwhile(SHARD, lambda: store.put(f"taken/{mark}", OTHER_MARK)),
+        pytest.raises(TargetError, match=r"taken it over: process 7 of elsewhere"),
+    ):
+        split(block_bytes=400, rows_per_shard=200)
+    left = store.tree("taken")
+    assert left.pop(mark) == OTHER_MARK
+    assert 20 < len(left) < 25  # of 28: until the checkpoint
+    assert tree(home / "cache") == {}
+
+    def take_over() -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home / "elsewhere"))
+        split(rows_per_shard=500, restart=True)
+        theirs.update(store.tree("taken"))
+
+    theirs: dict[str, bytes] = {}
+    with (
+        store.meanwhile("PUT .*/rejected/", take_over),
+        pytest.raises(TargetError, match=r"with --restart, has taken it over, and has ended"),
+    ):
+        split(rows_per_shard=200, restart=True)
+    assert store.tree("taken") == theirs
+    sharder("verify", "s3://drops/taken/log_quest", cwd=home)
 
 
 def test_any_store_takes_a_shuffled_dataset_from_a_script(home: Path) -> None:

@@ -55,6 +55,13 @@ class Staging:
         """
         check_sides(self._target, overwrite=overwrite)
 
+    def check_ours(self) -> None:
+        """Refuse to go on if another run has taken the place over; none can while it is locked.
+
+        Raises:
+            TargetError: one has.
+        """
+
     def begin(self) -> bool:
         """Empty the directory, and lay out a new dataset; return whether anything was there."""
         found = any(self._entries())

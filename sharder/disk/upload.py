@@ -132,8 +132,24 @@ class Upload(Staging):
         """Upload what is not there yet, the manifest last."""
         files = sorted(path for path in self.dataset.rglob("*") if path.is_file())
         for path in sorted(files, key=lambda path: path.name == MANIFEST_NAME):
+            self.check_ours()
             (self._place / path.relative_to(self.dataset).as_posix()).put(path)
-        self._unmark()
+        if self._is_ours():
+            self._unmark()
+
+    def check_ours(self) -> None:
+        """Refuse to go on behind another run, which was told that this one runs no longer."""
+        if self._is_ours():
+            return
+        mark = self._read_mark()
+        super().clear()
+        raise TargetError(
+            self._place,
+            expected="to be written by this run alone",
+            found="that another one, with --restart, has taken it over"
+            + (f": process {mark.pid} of {mark.host}" if mark else ", and has ended"),
+            hint=f"once it has ended, `sharder verify {self._place}` tells whether it is whole",
+        )
 
     def _unmark(self) -> None:
         self._mark.parent.remove([self._mark.name])

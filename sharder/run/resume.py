@@ -62,7 +62,12 @@ class Standing:
     gathered: int = 0
 
     def save(self, staged: Staging) -> None:
-        """Write a checkpoint, if the run can be gone on with."""
+        """Write a checkpoint, if the run can be gone on with.
+
+        Raises:
+            TargetError: another run has taken the place over.
+        """
+        staged.check_ours()
         if self.job is None:
             return
         checkpoint = Checkpoint(
