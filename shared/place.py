@@ -70,7 +70,10 @@ class ObjectPath:
         """Tell whether there is such an object."""
         with _as_os_errors(self.url):
             store, path = self._locate()
-            return bool(store.isfile(path))
+            try:  # its `isfile` says of what it cannot ask for that it is not there
+                return bool(store.info(path)["type"] == "file")
+            except FileNotFoundError:
+                return False
 
     def names(self) -> list[str]:
         """Return the next parts of all names that begin with this one."""

@@ -103,25 +103,25 @@ class S3Server:
 
     @contextmanager
     def refusing(
-        self, request: str, *, count: int = 1, is_done: bool = False, status: str = "403 Forbidden"
+        self, request: str, *, is_done: bool = False, for_good: bool = False
     ) -> Iterator[None]:
-        """Answer requests with a status for a while.
+        """Answer requests with 403 for a while.
 
         Args:
             request: pattern of the requests.
-            count: from so many on.
-            is_done: whether the server does what is asked for.
-            status: of the answers.
+            is_done: whether the server does what they ask for.
+            for_good: whether it refuses all others behind the first of them, too.
         """
-        seen = 0
+        has_begun = False
 
         def fault(found: str, found_is_done: bool) -> bool:
-            nonlocal seen
+            nonlocal has_begun
             is_it = found_is_done == is_done and re.search(request, found) is not None
-            seen += is_it
-            return is_it and seen >= count
+            is_refused = is_it or has_begun
+            has_begun |= is_it and for_good
+            return is_refused
 
-        self.refusal, self.fault = status, fault
+        self.refusal, self.fault = "403 Forbidden", fault
         try:
             yield
         finally:

@@ -223,6 +223,21 @@ def test_a_run_that_was_taken_over_publishes_nothing(
     sharder("verify", "s3://drops/taken/log_quest", cwd=home)
 
 
+def test_an_answer_that_is_lost_is_asked_for_again(home: Path, store: S3Server) -> None:
+    command = ("split", "drop.csv", "--out", "s3://drops/lost", *BLOCKS)
+    with store.refusing("PUT .*/manifest.json", is_done=True, for_good=True):
+        told = failure(*command, cwd=home)
+        assert "Forbidden; perhaps all was done by then: the same command finds out\n" in told
+        assert "manifest.json: expected to write here, found Forbidden" in failure(
+            *command, cwd=home
+        )
+    whole = store.tree("lost")
+    assert "an earlier run has done all of it" in sharder(*command, cwd=home).stderr
+    assert whole.pop(".log_quest.partial")
+    assert store.tree("lost") == whole
+    assert tree(home / "cache") == {}
+
+
 def test_any_store_takes_a_shuffled_dataset_from_a_script(home: Path) -> None:
     def split(out: Place) -> SplitResult:
         return run(

@@ -136,7 +136,11 @@ class Staging:
         retired.rmdir()
 
     def find_receipt(self) -> Receipt | None:
-        """Return the receipt of a run that has put its dataset in its place, but not ended."""
+        """Return the receipt of a run that has put its dataset in its place, but not ended.
+
+        Raises:
+            OSError: whether that is there cannot be seen.
+        """
         return load_receipt(self.receipt, self._target)
 
     def keeps(self, error: BaseException) -> bool:

@@ -66,23 +66,32 @@ def staging(
                 staged.restore()
                 if append:
                     staged.shrink()
-                if staged.find_receipt():
-                    error.add_note("all was done by then: the same command will say so")
-                    raise
-                if staged.keeps(error):
-                    error.add_note("what is done is kept: the same command goes on from there")
-                else:
-                    try:
-                        staged.clear()
-                    except OSError as failure:
-                        error.add_note(f"what it has written could not be removed: {failure}")
-                staged.receipt.unlink(missing_ok=True)
+                _note_what_is_left(staged, error)
                 raise
             staged.receipt.unlink(missing_ok=True)
     finally:
         for made in missing:
             with contextlib.suppress(OSError):  # it is not empty, or not there
                 made.rmdir()
+
+
+def _note_what_is_left(staged: Staging, error: BaseException) -> None:
+    """Say what the same command will find behind an error; clear up if that is nothing."""
+    try:
+        if staged.find_receipt():
+            error.add_note("all was done by then: the same command will say so")
+            return
+    except OSError:  # a store that has not answered
+        error.add_note("perhaps all was done by then: the same command finds out")
+        return
+    if staged.keeps(error):
+        error.add_note("what is done is kept: the same command goes on from there")
+    else:
+        try:
+            staged.clear()
+        except OSError as failure:
+            error.add_note(f"what it has written could not be removed: {failure}")
+    staged.receipt.unlink(missing_ok=True)
 
 
 def settle(dataset: Place, is_same: Callable[[Receipt], bool]) -> bool:

@@ -8,7 +8,6 @@ the same command goes on here, and is told elsewhere who has begun.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import socket
@@ -123,10 +122,8 @@ class Upload(Staging):
         return found
 
     def find_receipt(self) -> Receipt | None:
-        """Return the receipt of a run whose dataset is in its place, if the store says so."""
-        with contextlib.suppress(OSError):
-            return load_receipt(self.receipt, self._place)
-        return None
+        """Return the receipt of a run that has put its dataset in its place, but not ended."""
+        return load_receipt(self.receipt, self._place)
 
     def publish(self) -> None:
         """Upload what is not there yet, the manifest last."""
