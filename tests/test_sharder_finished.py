@@ -23,12 +23,12 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("source", ["second.csv", "-"])
+@pytest.mark.parametrize(("source", "more"), [("second.csv", ()), ("-", ()), ("-", ("--restart",))])
 @pytest.mark.parametrize(
     ("options", "renamed"), [(NEW, "data/log_quest"), (APPEND, "data/log_quest/manifest.json")]
 )
 def test_the_same_command_says_that_all_is_done(
-    home: Path, source: str, options: tuple[str, ...], renamed: str
+    home: Path, source: str, more: tuple[str, ...], options: tuple[str, ...], renamed: str
 ) -> None:
     stdin = b"" if source != "-" else SECOND.encode()
     if "--append" in options:
@@ -37,7 +37,7 @@ def test_the_same_command_says_that_all_is_done(
     cut_off_when_done(home, renamed, *command, number=signal.SIGKILL, stdin=stdin)
     whole = tree(home / "data/log_quest")
     sharder("verify", "data/log_quest", cwd=home)
-    done = sharder(*command, cwd=home, stdin=stdin)
+    done = sharder(*command, *more, cwd=home, stdin=stdin)
     assert done.stdout == "data/log_quest\n"
     assert SAID in done.stderr
     assert tree(home / "data/log_quest") == whole
@@ -61,9 +61,9 @@ def test_another_drop_is_not_taken_for_the_one_that_is_there(home: Path) -> None
     before = tree(home / "data/log_quest")
     told = sharder(*command, cwd=home, stdin=third, status=1).stderr
     assert "expected what the last run, which was killed, has added to data/log_quest" in told
-    assert "to split it, run the same command with --restart" in told
+    assert "to split this one, run the same command again" in told
     assert tree(home / "data/log_quest") == before
-    done = sharder(*command, "--restart", cwd=home, stdin=third)
+    done = sharder(*command, cwd=home, stdin=third)
     assert "drop 3: 250 records, 0 of them rejected" in done.stderr
 
 

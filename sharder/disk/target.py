@@ -95,14 +95,14 @@ def _note_what_is_left(staged: Staging, error: BaseException) -> None:
 
 
 def settle(dataset: Place, is_same: Callable[[Receipt], bool]) -> bool:
-    """Clear up behind a run that was cut off when its dataset was in place, if it was the same run.
+    """Clear up behind a run that was cut off when its dataset was in place; its receipt goes.
 
     Args:
         dataset: that it has made, or added to.
         is_same: tells by its receipt whether it was the same.
 
     Returns:
-        Whether it was.
+        Whether there was one, and it was the same.
 
     Raises:
         TargetError: another run is writing the dataset, or there is a link in the way.
@@ -110,11 +110,12 @@ def settle(dataset: Place, is_same: Callable[[Receipt], bool]) -> bool:
     if not (hidden_dir(dataset) / RECEIPT_NAME).exists():
         return False
     with _held(dataset) as staged:
-        if not (receipt := staged.find_receipt()) or not is_same(receipt):
+        if not (receipt := staged.find_receipt()):
             return False
-        staged.clear()
+        if is_done := is_same(receipt):
+            staged.clear()
         staged.receipt.unlink()
-        return True
+        return is_done
 
 
 @contextlib.contextmanager

@@ -43,33 +43,36 @@ def is_finished(config: SplitConfig, sources: Sequence[Source], console: Console
         SourceError: that is known only now that a stream was read: it is another one.
         TargetError: another run is writing the dataset.
     """
+    streams = [source for source in sources if not source.origin.has_ranges]
+    was_read = False
 
     def is_same(receipt: Receipt) -> bool:
+        nonlocal was_read
         kinds = [source.origin.has_ranges for source in sources]
         if kinds != [known.has_ranges for known in receipt.sources]:
             return False
         if receipt.options != describe_options(config, sources):
             return False
-        streams = [source for source in sources if not source.origin.has_ranges]
         for source in streams:
             say(console, f"{source.name}: is it what {config.dataset} has got last?")
             _read_through(source)
-        if receipt.sources == _identify(sources):
-            return True
-        if streams:
-            raise SourceError(
-                streams[0].name,
-                expected=f"what the last run, which was killed, has added to {config.dataset}",
-                found="another drop, which was read to find that out",
-                hint="to split it, run the same command with --restart",
-            )
-        return False
+            was_read = True
+        return receipt.sources == _identify(sources)
 
-    # The one makes the same once more, the other says that it is another run.
-    if config.overwrite or config.restart or not settle(config.dataset, is_same):
+    if config.overwrite:  # makes the same once more
         return False
-    say(console, "an earlier run has done all of it, and was killed before it could say so")
-    return True
+    if settle(config.dataset, is_same):
+        say(console, "an earlier run has done all of it, and was killed before it could say so")
+        return True
+    if was_read:
+        raise SourceError(
+            streams[0].name,
+            expected=f"what the last run, which was killed, has added to {config.dataset}",
+            found="another drop, which was read to find that out",
+            hint="that is whole; to split this one, "
+            + ("run the same command again" if config.append else "give another --name or --out"),
+        )
+    return False
 
 
 def _identify(sources: Sequence[Source]) -> tuple[Known, ...] | None:
