@@ -110,9 +110,13 @@ def test_what_cannot_be_exported_is_told(home: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ContractError, match="give the place of the dataset, or of another one"):
         monkeypatch.setattr(trainer.convert, "load_run", _moved)
         export(home, "saved_model", out=home / "new")
+    monkeypatch.undo()
+    fewer = write_dataset(home / "fewer", HEADER[1:], [row[1:] for row in records_of(10)])
+    told = r"fewer/splited/split_data_00000.csv, header: expected the column '職業', found only"
+    with pytest.raises(ContractError, match=told):
+        export(home, "saved_model", out=home / "new", dataset=fewer)
     (home / "mine/linked").mkdir()
     (home / ".linked.partial").symlink_to(home / "mine")
-    monkeypatch.undo()
     with pytest.raises(TargetError, match="found a link to "):
         export(home, "saved_model", out=home / "linked")
     assert (home / "mine/linked").is_dir()

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from shared.durable import refuse_link, sync_file_system, sync_names
 from shared.errors import ConfigError, ContractError, TargetError
+from shared.layout import Side
 from shared.lock import hold
 from trainer.config import ExportConfig
 from trainer.features.encode import Encoder
 from trainer.quiet import import_keras
 from trainer.rundir import EXPORT_NAMES, Run, load_run
 from trainer.shards.dataset import Dataset, open_dataset, say_on_stderr
+from trainer.shards.shard import read_table
 from trainer.target import check_free
 
 _ONNX_PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
@@ -57,14 +59,14 @@ def run(config: ExportConfig, *, say: Callable[[str], None] = say_on_stderr) -> 
             hint="a run of any backend can be exported with it",
         )
     from trainer.serving.onnx_file import serve_onnx, write_onnx
-    from trainer.serving.parity import check_output, first_records
+    from trainer.serving.parity import check_output
     from trainer.serving.restore import load_model
     from trainer.serving.saved_model import serve_saved_model, write_saved_model
 
     write, serve = (write_onnx, serve_onnx) if is_onnx else (write_saved_model, serve_saved_model)
     model = load_model(config.run, finished, config.model)
     encoder = Encoder(finished.spec)
-    table = first_records(dataset, encoder)
+    table = read_table(dataset.shards[Side.TRAIN][0], encoder.types)
     x = encoder.encode_columns(table)
     partial = out.with_name(f".{out.name}.partial")
     refuse_link(partial)

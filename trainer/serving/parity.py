@@ -11,12 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shared.errors import ModelError
-from shared.layout import Side
 from trainer.features.encode import Encoder, Float32
 from trainer.features.spec import FeatureSpec, Number
 from trainer.serving.export import exported_names
 from trainer.serving.serve import serve, serve_elsewhere
-from trainer.shards.dataset import Dataset
 
 # Of a feature, and of an output in standard deviations. Float32 has seven digits; sines and some
 # layers cost a few.
@@ -89,11 +87,6 @@ def check_output(
     if spec.label.task == "regression":
         served = (served - spec.label.mean) / spec.label.std
     _compare(f"{path}: output", keras.ops.convert_to_numpy(core(x)), served)
-
-
-def first_records(dataset: Dataset, encoder: Encoder) -> pa.RecordBatch:
-    """Return the records of the first training shard, read as `encoder` takes them."""
-    return encoder.read(Path(dataset.shards[Side.TRAIN][0].path).read_bytes())
 
 
 def _compare(where: str, trained: npt.NDArray[Any], served: npt.NDArray[Any]) -> None:

@@ -10,12 +10,14 @@ import keras
 
 from shared.durable import publish
 from shared.errors import ModelError, TargetError
+from shared.layout import Side
 from trainer.features.spec import FeatureSpec
 from trainer.features.transform import make_encoder
 from trainer.rundir import MODEL_NAME, TEMPORARY_NAME, discard_results
 from trainer.serving.export import copy_to_serve, export_model
-from trainer.serving.parity import check_parity, first_records
+from trainer.serving.parity import check_parity
 from trainer.shards.dataset import Dataset
+from trainer.shards.shard import read_table
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,12 @@ class Saver:
 
         Raises:
             ModelError: the model cannot be saved, or computes something else once it is.
+            ContractError: the shard on whose records that is tried cannot be read.
             TargetError: the file cannot be written.
         """
         temporary = self.out / TEMPORARY_NAME
         encoder = make_encoder(self.spec)
-        records = first_records(self.dataset, encoder)
+        records = read_table(self.dataset.shards[Side.TRAIN][0], encoder.types)
         try:
             temporary.unlink(missing_ok=True)  # Keras would write through a link
             try:
