@@ -247,6 +247,7 @@ def test_records_weigh_what_their_class_weighs() -> None:
         ("a,y\n1,0\n1\n", "record 2: expected 2 fields, as in the header, found 1"),
         ("a,y\n1,0,7\n", "record 1: expected 2 fields, as in the header, found 3"),
         ("b,y\n1,0\n", "header: expected the column 'a', found only 'b', 'y'"),
+        ("b,y\n1\n", "record 1: expected 2 fields, as in the header, found 1"),
         ("", "expected a CSV, found Empty CSV file"),
     ],
 )  # fmt: skip
@@ -260,6 +261,8 @@ def test_a_shard_that_is_not_utf8_is_refused() -> None:
     spec = FeatureSpec(features=(Vocabulary(column="a", values=("x",), embedding=1),), label=LABEL)
     with pytest.raises(ContractError, match="column 'a': expected UTF-8 text"):
         Encoder(spec).encode_csv("a,y\n①,1\n".encode("cp932"))
+    with pytest.raises(ContractError, match="header: expected UTF-8 text, found 'utf-8' codec"):
+        Encoder(spec).encode_csv("①,y\nx,1\n".encode("cp932"))
 
 
 def test_a_timestamp_that_does_not_fit_is_refused() -> None:

@@ -145,12 +145,15 @@ def read_records(
             knows the file.
     """
     try:
-        return _read(data, options or convert_options(types))
-    except KeyError:
-        found = _read(data, convert_options({})).schema.names
-        raise missing_columns(found, types) from None
+        try:
+            return _read(data, options or convert_options(types))
+        except KeyError:
+            found = _read(data, convert_options({})).schema.names
+            raise missing_columns(found, types) from None
     except pa.ArrowInvalid as error:
         raise _explain(error, data, types) from None
+    except UnicodeDecodeError as error:
+        raise ContractError("header", expected="UTF-8 text", found=str(error)) from None
 
 
 def missing_columns(found: list[str], types: Types) -> ContractError:
