@@ -8,23 +8,32 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 # Far more than any of these programs takes; one that hangs fails its test instead of the suite.
 _DEADLINE_S = 120.0
 
 
-def run_measured(command: Sequence[object], cwd: Path) -> tuple[int, str, float]:
-    """Run a program; return its exit status, what it told on stderr, and its peak in MiB.
+class Measured(NamedTuple):
+    """A program that has ended: its exit status, what it told, and its peak in MiB."""
+
+    status: int
+    stdout: str
+    stderr: str
+    peak: float
+
+
+def run_measured(command: Sequence[object], cwd: Path) -> Measured:
+    """Run a program, and look at its memory.
 
     Not by `wait4`, whose peak begins with the memory of the process that runs the tests.
     """
     peaks, until = [0], time.monotonic() + _DEADLINE_S
     # A pipe that nobody reads in between would stop a program that tells much.
     with (
+        tempfile.TemporaryFile() as stdout,
         tempfile.TemporaryFile() as stderr,
-        subprocess.Popen(
-            list(map(str, command)), cwd=cwd, stderr=stderr, stdout=subprocess.DEVNULL
-        ) as process,
+        subprocess.Popen(list(map(str, command)), cwd=cwd, stdout=stdout, stderr=stderr) as process,
     ):
         while process.poll() is None:
             if time.monotonic() > until:
@@ -32,6 +41,7 @@ def run_measured(command: Sequence[object], cwd: Path) -> tuple[int, str, float]
             status = Path(f"/proc/{process.pid}/status").read_text()
             peaks += map(int, re.findall(r"VmHWM:\s+(\d+) kB", status))
             time.sleep(0.01)
+        stdout.seek(0)
         stderr.seek(0)
-        told = stderr.read().decode()
-    return process.returncode, told, max(peaks) / 1024
+        told = stdout.read().decode(), stderr.read().decode()
+    return Measured(process.returncode, *told, max(peaks) / 1024)

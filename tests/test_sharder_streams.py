@@ -156,10 +156,11 @@ def test_a_bomb_is_refused_in_bounded_memory(tmp_path: Path) -> None:
         for _ in range(600):
             file.write(bytes(1 << 20))
     command = (SHARDER, "split", "bomb.csv.gz", "--out", "data", "--workers", 2)
-    status, message, peak = run_measured(command, tmp_path)
-    assert status == 1
-    assert "record 1 (line 2, byte 4): expected a record of at most 16,777,216 bytes" in message
-    assert 0 < peak < 400
+    done = run_measured(command, tmp_path)
+    assert done.status == 1
+    expected = "record 1 (line 2, byte 4): expected a record of at most 16,777,216 bytes"
+    assert expected in done.stderr
+    assert 0 < done.peak < 400
 
 
 def test_the_profile_of_a_long_stream_takes_no_more_memory(tmp_path: Path) -> None:
@@ -167,9 +168,9 @@ def test_the_profile_of_a_long_stream_takes_no_more_memory(tmp_path: Path) -> No
     lines = [",".join(f"c{n}" for n in range(20)), *[",".join(["yes", "no"] * 10)] * 24_000]
     (tmp_path / "drop.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
     command = (SHARDER, "split", "drop.csv.gz", "--out", "data", "--block-bytes", 1200)
-    status, _, peak = run_measured(command, tmp_path)
-    assert status == 0
-    assert 0 < peak < 140
+    done = run_measured(command, tmp_path)
+    assert done.status == 0, done.stderr
+    assert 0 < done.peak < 140
 
 
 def test_a_stream_without_records_is_refused(tmp_path: Path) -> None:

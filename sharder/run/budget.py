@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sharder.config import MIB, SplitConfig
 from sharder.graph.assign import SIDES
+from sharder.records.encoding import UTF8
 from sharder.sources.source import Source
 from shared.errors import ConfigError
 from shared.place import ObjectPath
@@ -21,13 +22,15 @@ _MOST_BLOCKS = 1 << 16
 _SMALL_BLOCK_BYTES = MIB
 _LEAST_BLOCK_BYTES = 64 << 10
 
-# The peak of real runs, measured with 1 to 4 workers and blocks of 256 KiB to 32 MiB. A block in
-# work takes 2.5 times its size without a profile, 5 to 7 with one, or where it is decoded, of
-# another dialect, or grouped.
+# The peak of real runs, measured with 1 to 4 workers and blocks of 256 KiB to 32 MiB, of up to 10
+# GB: the longer a run, the more its heap is in pieces. A block in work takes 2.5 times its size
+# without a profile, 5 to 7.5 with one.
 _PROGRAM_BYTES = 155 * MIB
-_BYTES_PER_BLOCK_BYTE = 7
+_BYTES_PER_BLOCK_BYTE = 8
+# Where it is decoded: nearly 9, and in UTF-8 its text may be half as long again.
+_BYTES_PER_DECODED_BYTE = 12
 # And where it becomes a DataFrame.
-_BYTES_PER_CLEANED_BYTE = 14
+_BYTES_PER_CLEANED_BYTE = 16
 # What writes to a store, and the bytes that are on their way there.
 _STORE_BYTES = 48 * MIB
 # A table of thousands of columns: the profile of each one beyond the first thousand.
@@ -63,7 +66,7 @@ def fit(config: SplitConfig, sources: Sequence[Source]) -> SplitConfig:
             hint=_way_out(n_shards, fixed),
         )
     under_way = config.memory_bytes - fixed - n_shards * _TABLE_BYTES_PER_SHARD
-    under_way //= _bytes_per_block_byte(config)
+    under_way //= _bytes_per_block_byte(config, sources)
     ahead = config.blocks_under_way - config.workers
     workers = min(config.workers, max(under_way // _SMALL_BLOCK_BYTES - ahead, 1))
     fewer = replace(usual, workers=workers)
@@ -74,14 +77,18 @@ def fit(config: SplitConfig, sources: Sequence[Source]) -> SplitConfig:
 def foresee(config: SplitConfig, sources: Sequence[Source]) -> int:
     """Return the number of bytes of memory that a run takes at most, with blocks of some size."""
     n_shards = estimate_shards(config, sources)
-    blocks = config.blocks_under_way * config.block_bytes * _bytes_per_block_byte(config)
+    blocks = config.blocks_under_way * config.block_bytes * _bytes_per_block_byte(config, sources)
     on_the_way = n_shards * _TABLE_BYTES_PER_SHARD + blocks
     at_the_end = n_shards * _MANIFEST_BYTES_PER_SHARD
     return _fixed_bytes(config, sources) + max(on_the_way, at_the_end)
 
 
-def _bytes_per_block_byte(config: SplitConfig) -> int:
-    return _BYTES_PER_BLOCK_BYTE if config.clean is None else _BYTES_PER_CLEANED_BYTE
+def _bytes_per_block_byte(config: SplitConfig, sources: Sequence[Source]) -> int:
+    if config.clean is not None:
+        return _BYTES_PER_CLEANED_BYTE
+    if any(source.encoding.name != UTF8.name for source in sources):
+        return _BYTES_PER_DECODED_BYTE
+    return _BYTES_PER_BLOCK_BYTE
 
 
 def estimate_shards(config: SplitConfig, sources: Sequence[Source]) -> int:
