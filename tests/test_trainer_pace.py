@@ -11,6 +11,7 @@ import pytest
 from feeding import write_numbered
 
 from trainer.sequence import CSVSequence
+from trainer.training.intake import Intake
 from trainer.training.pace import PaceLine, WaitMeter, advise
 
 
@@ -25,7 +26,7 @@ def train(
     sequence: CSVSequence, meter: WaitMeter, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Go through an epoch by a clock of its own, in seconds from its begin."""
-    line = PaceLine(said.append, sequence, meter, epochs=1)
+    line = PaceLine(said.append, meter, epochs=1)
     clock = iter((0.0, 0.0, 2.0, 3.0, 5.0, 8.0, 8.0))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     # The first was asked for late and waited for; the second was there before it was needed; the
@@ -43,7 +44,7 @@ def test_a_step_waits_from_the_end_of_the_one_before_until_its_batch_is_there(
     sequence: CSVSequence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    meter = WaitMeter(sequence)
+    meter = WaitMeter(Intake(sequence))
     train(sequence, meter, said, monkeypatch)
 
     assert (meter.seconds, meter.waited_s) == (8.0, 0.5 + 0.0 + 1.0 + 2.0)
@@ -53,7 +54,7 @@ def test_a_step_waits_from_the_end_of_the_one_before_until_its_batch_is_there(
 def test_steps_in_one_call_wait_for_all_their_batches(
     sequence: CSVSequence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meter = WaitMeter(sequence)
+    meter = WaitMeter(Intake(sequence))
     clock = iter((0.0, 5.0, 9.0))
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     sequence.asked_s = np.array([0.5, 1.0, 2.5, 4.0])
@@ -89,7 +90,7 @@ def test_it_is_told_what_to_change_where_training_waits(
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(CSVSequence, "is_cached", is_cached)
-    meter = WaitMeter(sequence)
+    meter = WaitMeter(Intake(sequence))
     meter.seconds, meter.waited_s, meter.shards_waited_s = 100.0, waited_s, shards_waited_s
     found = advise(meter, **options)  # type: ignore[arg-type]
     assert found.startswith(advice)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import keras
 
 from shared.errors import ModelError
-from trainer.sequence import CSVSequence
 from trainer.training.intake import Intake
 
 Logs = Mapping[str, float] | None
@@ -20,11 +19,10 @@ class StopOnNan(keras.callbacks.Callback):  # type: ignore[misc]
     Of steps that are made in one call only the last loss is known, so the error names them all.
     """
 
-    def __init__(self, train: CSVSequence, intake: Intake) -> None:
-        """Prepare; `intake` gives Keras the batches of `train`."""
+    def __init__(self, train: Intake) -> None:
+        """Prepare; `train` gives Keras the batches."""
         super().__init__()
         self._train = train
-        self._intake = intake
         self._epoch = 0
         self._first = 0
 
@@ -34,7 +32,7 @@ class StopOnNan(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Keep the number of the first batch for the message."""
-        self._first = self._intake.start + batch
+        self._first = self._train.start + batch
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Look at the loss."""
@@ -42,8 +40,8 @@ class StopOnNan(keras.callbacks.Callback):  # type: ignore[misc]
         loss = float((logs or {}).get("loss", 0.0))
         if math.isfinite(loss):
             return
-        count = self._intake.done_after(batch) - self._first
-        shards = self._train.shard_of(self._first, count)
+        count = self._train.done_after(batch) - self._first
+        shards = self._train.sequence.shard_of(self._first, count)
         number = f"batch {self._first + 1}"
         hint = "lower --learning-rate, or look for extreme values in this shard"
         if count > 1:

@@ -16,27 +16,28 @@ class Intake(keras.utils.PyDataset):  # type: ignore[misc]
     one of TensorFlow's, which no signal can end, and an error would leave a step half done.
 
     Attributes:
-        start: the batch that index 0 stands for.
+        sequence: whose batches they are.
+        start: the batch that Keras begins with, and counts as 0; to be set between its calls.
     """
 
-    def __init__(self, batches: CSVSequence, start: int = 0) -> None:
-        """Prepare; `start` is below the number of batches."""
+    def __init__(self, sequence: CSVSequence) -> None:
+        """Begin with the first batch of an epoch."""
         # Keras must not add processes or threads: the workers are the feed's.
         super().__init__(workers=1, use_multiprocessing=False)
-        self._batches = batches
-        self.start = start
+        self.sequence = sequence
+        self.start = 0
         self._lock = threading.Lock()
         self._given = 0
         self._waiting: dict[int, Arrays] = {}
 
     def __len__(self) -> int:
         """Return the number of batches that are left of the epoch."""
-        return len(self._batches) - self.start
+        return len(self.sequence) - self.start
 
     def __getitem__(self, index: int) -> Arrays:
         """Return a batch; the errors are those of `CSVSequence`."""
         with self._lock:
-            arrays = self._waiting.pop(index, None) or self._batches[self.start + index]
+            arrays = self._waiting.pop(index, None) or self.sequence[self.start + index]
             self._given = index + 1
             return arrays
 
@@ -59,22 +60,22 @@ class Intake(keras.utils.PyDataset):  # type: ignore[misc]
 
         The last of several steps in one call may have an index behind the end of the epoch.
         """
-        return self.start + min(index + 1, len(self))
+        return min(self.start + index + 1, len(self.sequence))
 
     def _await_batch(self, index: int) -> None:
         # Without the lock: who holds it may be reading ahead.
         if index < self._given:
             return
         with self._lock:
-            if error := self._batches.error:
+            if error := self.sequence.error:
                 raise error
             if index >= self._given and index not in self._waiting:
-                self._waiting[index] = self._batches[self.start + index]
+                self._waiting[index] = self.sequence[self.start + index]
 
     def begin_epoch(self, epoch: int) -> None:
         """Give the batches of another epoch; Keras's own numbers may begin anywhere."""
         with self._lock:
-            self._batches.epoch = epoch
+            self.sequence.epoch = epoch
 
     def on_epoch_begin(self) -> None:
         """Note that Keras now asks for batch after batch."""
@@ -83,9 +84,9 @@ class Intake(keras.utils.PyDataset):  # type: ignore[misc]
             self._waiting.clear()
         # Of a part of an epoch it is not said: the sequence would begin with its first batch.
         if not self.start:
-            self._batches.on_epoch_begin()
+            self.sequence.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
         """Note that an epoch ends."""
         if not self.start:
-            self._batches.on_epoch_end()
+            self.sequence.on_epoch_end()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keras
 
-from trainer.sequence import CSVSequence
 from trainer.training.callbacks import StopOnNan
 from trainer.training.intake import Intake
 from trainer.training.pace import PaceLine, WaitMeter
@@ -13,8 +12,8 @@ from trainer.training.recorder import Recorder
 
 def run_epochs(
     core: keras.Model,
-    train: CSVSequence,
-    validate: CSVSequence | None,
+    train: Intake,
+    validate: Intake | None,
     recorder: Recorder,
     meter: WaitMeter,
     line: PaceLine,
@@ -33,18 +32,16 @@ def run_epochs(
         meter: measures how long training waits.
         line: shows how far it is.
     """
-    held_out = Intake(validate) if validate else None
+    callbacks = [StopOnNan(train), meter, recorder, line]
     while not recorder.is_done:
         epoch, batch = recorder.progress.position
         until = recorder.progress.until
-        rest = Intake(train, batch)
-        recorder.watch(rest, held_out)
-        meter.first = batch
-        callbacks = [StopOnNan(train, rest), meter, recorder, line]
-        if len(rest):
+        train.start = batch
+        recorder.begin_call(train, validate)
+        if len(train):
             core.fit(
-                rest,
-                validation_data=held_out,
+                train,
+                validation_data=validate,
                 initial_epoch=epoch,
                 epochs=epoch + 1 if batch else until,
                 shuffle=False,  # the sequence does it
@@ -54,6 +51,6 @@ def run_epochs(
         else:
             line.on_epoch_begin(epoch)
             called = keras.callbacks.CallbackList(callbacks, model=core)
-            found = core.evaluate(held_out, callbacks=called, verbose=0, return_dict=True)
+            found = core.evaluate(validate, callbacks=called, verbose=0, return_dict=True)
             validation = {f"val_{name}": value for name, value in found.items()}
             called.on_epoch_end(epoch, recorder.progress.metrics | validation)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
-from trainer.sequence import CSVSequence
+from trainer.training.intake import Intake
 
 Logs = Mapping[str, float] | None
 
@@ -31,18 +31,16 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
     call wait for all their batches before the first of them.
 
     Attributes:
-        sequence: what is trained on.
+        train: gives Keras the batches.
         seconds: of the training side of all epochs.
         waited_s: how much of it was waiting.
         shards_waited_s: and how much of that while shards were read.
-        first: the batch of the epoch that Keras begins with, and counts as 0.
     """
 
-    def __init__(self, sequence: CSVSequence) -> None:
+    def __init__(self, train: Intake) -> None:
         """Prepare."""
         super().__init__()
-        self.sequence = sequence
-        self.first = 0
+        self.train = train
         self.seconds = self.waited_s = self.shards_waited_s = 0.0
         self._since_s = 0.0
         self._done = 0
@@ -55,18 +53,19 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Start the clock."""
         self._since_s = time.monotonic()
-        self._done = self.first
+        self._done = self.train.start
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Add what this step waited, or these steps."""
         now_s = time.monotonic()
-        numbers = slice(self._done, self.first + batch + 1)
+        sequence = self.train.sequence
+        numbers = slice(self._done, self.train.done_after(batch))
         self._done = numbers.stop
-        from_s = np.maximum(self.sequence.asked_s[numbers], self._since_s)
-        waited_s = float(np.maximum(self.sequence.handed_s[numbers] - from_s, 0.0).sum())
+        from_s = np.maximum(sequence.asked_s[numbers], self._since_s)
+        waited_s = float(np.maximum(sequence.handed_s[numbers] - from_s, 0.0).sum())
         self.seconds += now_s - self._since_s
         self.waited_s += waited_s
-        if not self.sequence.is_cached:
+        if not sequence.is_cached:
             self.shards_waited_s += waited_s
         self._since_s = now_s
 
@@ -74,14 +73,12 @@ class WaitMeter(keras.callbacks.Callback):  # type: ignore[misc]
 class PaceLine(keras.callbacks.Callback):  # type: ignore[misc]
     """Says one line an epoch; at a terminal, the line also shows how far the epoch is."""
 
-    def __init__(
-        self, say: Callable[[str], None], sequence: CSVSequence, meter: WaitMeter, *, epochs: int
-    ) -> None:
+    def __init__(self, say: Callable[[str], None], meter: WaitMeter, *, epochs: int) -> None:
         """Prepare; `meter` must come before this in the list of callbacks."""
         super().__init__()
         self._say = say
-        self._sequence = sequence
         self._meter = meter
+        self._train = meter.train
         self._epochs = epochs
         self._at_terminal = sys.stderr.isatty()
         self._shown_s = 0.0
@@ -96,8 +93,8 @@ class PaceLine(keras.callbacks.Callback):  # type: ignore[misc]
         """Show how far it is, now and then."""
         if self._at_terminal and (now_s := time.monotonic()) - self._shown_s > _REFRESH_S:
             self._shown_s = now_s
-            done = self._records_before(self._meter.first + batch + 1)
-            share = done / self._sequence.records
+            done = self._records_before(self._train.done_after(batch))
+            share = done / self._train.sequence.records
             line = f"{share:4.0%}  {self._speed(done)}  {self._line(logs)}"
             # One that is wider than the terminal could not be taken back.
             width = shutil.get_terminal_size().columns - 1
@@ -108,7 +105,9 @@ class PaceLine(keras.callbacks.Callback):  # type: ignore[misc]
         """Say the line."""
         self.clear()
         seconds = time.monotonic() - self._start_s
-        self._say(f"{self._line(logs)}  {seconds:.1f} s  {self._speed(self._sequence.records)}")
+        self._say(
+            f"{self._line(logs)}  {seconds:.1f} s  {self._speed(self._train.sequence.records)}"
+        )
 
     def clear(self) -> None:
         """Take the line at the terminal back."""
@@ -123,10 +122,11 @@ class PaceLine(keras.callbacks.Callback):  # type: ignore[misc]
         return f"epoch {self._epoch + 1}/{self._epochs}  {metrics}"
 
     def _records_before(self, batch: int) -> int:
-        return min(batch * self._sequence.batch_size, self._sequence.records)
+        sequence = self._train.sequence
+        return min(batch * sequence.batch_size, sequence.records)  # the last one may have fewer
 
     def _speed(self, done: int) -> str:
-        if not (records := done - self._records_before(self._meter.first)):
+        if not (records := done - self._records_before(self._train.start)):
             return "validation only"
         seconds = max(self._meter.seconds - self._seconds, 1e-9)
         waited = (self._meter.waited_s - self._waited_s) / seconds
@@ -152,6 +152,6 @@ def advise(meter: WaitMeter, *, workers: int, cache: str) -> str:
     cores = os.cpu_count() or 1
     wanted = min(cores, math.ceil(max(workers, 1) / max(1 - meter.fraction, 1 / cores)))
     more = f"--workers {workers} -> {wanted}" if wanted > workers else ""
-    if not (more or meter.sequence.is_cached):
+    if not (more or meter.train.sequence.is_cached):
         return "a cache would help, but none could be made, as was said above"
     return more or "only the epoch that makes the cache waits: later ones, and later runs, do not"

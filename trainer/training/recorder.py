@@ -88,8 +88,8 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._peak_memory_bytes = peak_memory_bytes
         self._since_s = time.monotonic()
 
-    def watch(self, train: Intake, validate: Intake | None) -> None:
-        """Wait for the batches of these, in the next call of Keras."""
+    def begin_call(self, train: Intake, validate: Intake | None) -> None:
+        """Prepare for the next call of Keras, and wait for the batches of these in it."""
         self._train = train
         self._validate = validate
         # A new run takes one call. Else every call begins with the state as it was saved: where the
@@ -118,7 +118,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         before = self.progress.batch
         done = self._train.done_after(batch)
         self.progress = msgspec.structs.replace(self.progress, batch=done, metrics=dict(logs or {}))
-        if batch + 1 >= len(self._train):
+        if done == len(self._train.sequence):
             if self._validate is not None and not self._has_validated:
                 # Keras is about to look at the first two batches, for their shapes: wait for them
                 # here, where a signal can end the wait.

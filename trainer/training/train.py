@@ -19,6 +19,7 @@ from trainer.sequence import CSVSequence
 from trainer.serving.export import exported_names
 from trainer.shards.dataset import Dataset
 from trainer.training.checkpoint import Checkpoints
+from trainer.training.intake import Intake
 from trainer.training.journal import Journal
 from trainer.training.loop import run_epochs
 from trainer.training.model import build_model, build_state, compile_model, load_model_function
@@ -132,15 +133,16 @@ def _fit(
         every=config.checkpoint_every,
         peak_memory_bytes=lambda: peak_memory_bytes(train.feed.pids),
     )
-    meter = WaitMeter(train)
-    line = PaceLine(say, train, meter, epochs=progress.until)
+    intake, held_out = Intake(train), Intake(validate) if validate else None
+    meter = WaitMeter(intake)
+    line = PaceLine(say, meter, epochs=progress.until)
     closing = contextlib.closing
     with closing(train), closing(validate or train), closing(journal):
         try:
             if not start.is_new:
                 say(f"{config.out}: goes on at {progress.spell(len(train))}")
             with interrupts.translated():
-                run_epochs(core, train, validate, recorder, meter, line)
+                run_epochs(core, intake, held_out, recorder, meter, line)
         except (Interrupted, Exception) as error:
             if not interrupts.held:
                 recorder.save()
