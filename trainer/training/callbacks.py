@@ -43,7 +43,7 @@ class StopOnNan(keras.callbacks.Callback):  # type: ignore[misc]
         count = self._train.done_after(batch) - self._first
         shards = self._train.sequence.shard_of(self._first, count)
         number = f"batch {self._first + 1}"
-        hint = "lower --learning-rate, or look for extreme values in this shard"
+        hint = "lower --learning-rate, or look for extreme values in these records"
         if count > 1:
             number = f"one of batches {self._first + 1} to {self._first + count}"
             hint += "; with --steps-per-execution 1, the same command finds out which batch it is"
