@@ -242,6 +242,11 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         """Whether the batches come from a cache."""
         return self._reader.is_cached
 
+    @property
+    def is_cache_refused(self) -> bool:
+        """Whether there is no cache for a reason that was said."""
+        return self._reader.is_cache_refused
+
     def shard_of(self, batch: int, count: int = 1) -> str:
         """Return the path of a shard of batches of this epoch, and how many more, for messages."""
         with self._lock:

@@ -65,12 +65,18 @@ class Keeper:
         self._writes = bool(self._places)
         # Whether another run writes the cache; it may not live to complete it.
         self._is_outrun = False
+        self._is_refused = False
         self.look()
 
     @property
     def is_complete(self) -> bool:
         """Whether all records come from the cache."""
         return self._cache is not None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there is no cache for a reason that was said."""
+        return self._is_refused and self._cache is None
 
     def look(self) -> None:
         """Use the cache if it is complete, by this run's doing or another's.
@@ -128,7 +134,9 @@ class Keeper:
     def close(self) -> None:
         """Complete a cache that has all records; leave nothing of another one, and begin none."""
         self._writes = self._is_outrun = False
-        self._stop_writing()
+        if self._writer is not None:
+            self._stop_writing()
+            self.look()
 
     def _start_writing(self) -> None:
         shapes = array_shapes(sum(shard.records for shard in self._shards), self._spec)
@@ -162,11 +170,11 @@ class Keeper:
             except OSError as error:
                 reasons.append(f"{place}: {error.strerror}")
             else:
-                self._is_outrun = False
+                self._is_outrun = self._is_refused = False
                 # Also where nobody calls `close`.
                 self._close = weakref.finalize(self, self._writer.close)
                 return
-        self._say(f"no cache of the {self._side} side: {'; '.join(reasons)}")
+        self._refuse("; ".join(reasons))
 
     def _stop_writing(self) -> None:
         self._close()
@@ -179,7 +187,11 @@ class Keeper:
             yield
         except OSError as error:
             self._stop_writing()
-            self._say(f"no cache of the {self._side} side: {error.strerror or error}")
+            self._refuse(error.strerror or str(error))
+
+    def _refuse(self, reason: str) -> None:
+        self._is_refused = True
+        self._say(f"no cache of the {self._side} side: {reason}")
 
     def _drop(self, path: Path, error: ContractError) -> None:
         shutil.rmtree(path, ignore_errors=True)

@@ -83,6 +83,11 @@ class BatchReader:
         """Whether the batches come from a cache."""
         return self._keeper.is_complete
 
+    @property
+    def is_cache_refused(self) -> bool:
+        """Whether there is no cache for a reason that was said."""
+        return self._keeper.is_refused
+
     def read(self, batch: int, *, ahead: int) -> Batch:
         """Return a batch; the arrays belong to the caller.
 

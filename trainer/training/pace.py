@@ -152,6 +152,10 @@ def advise(meter: WaitMeter, *, workers: int, cache: str) -> str:
     cores = os.cpu_count() or 1
     wanted = min(cores, math.ceil(max(workers, 1) / max(1 - meter.fraction, 1 / cores)))
     more = f"--workers {workers} -> {wanted}" if wanted > workers else ""
-    if not (more or meter.train.sequence.is_cached):
+    if more:
+        return more
+    if meter.train.sequence.is_cached:
+        return "only the epoch that makes the cache waits: later ones, and later runs, do not"
+    if meter.train.sequence.is_cache_refused:
         return "a cache would help, but none could be made, as was said above"
-    return more or "only the epoch that makes the cache waits: later ones, and later runs, do not"
+    return "a cache would help: the next epoch that reads every shard makes one"
