@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -90,7 +90,7 @@ class ObjectPath:
     def sizes(self) -> dict[str, int]:
         """Return the sizes of all objects whose names begin with this one, by what follows.
 
-        It takes a kilobyte of memory for each.
+        It takes more than a kilobyte of memory for each.
         """
         with _as_os_errors(self.url):
             store, path = self._locate()
@@ -126,8 +126,11 @@ Place: TypeAlias = Path | ObjectPath
 AnyPlace = TypeVar("AnyPlace", Path, ObjectPath, Path | ObjectPath)
 
 
-def put_all(objects: Mapping[ObjectPath, bytes]) -> None:
+def put_all(objects: Mapping[ObjectPath, Sequence[bytes | memoryview]]) -> None:
     """Write objects, several at once; each is there whole or not at all.
+
+    Args:
+        objects: the parts of each.
 
     Raises:
         OSError: one could not be written.
@@ -135,10 +138,10 @@ def put_all(objects: Mapping[ObjectPath, bytes]) -> None:
     _all_at_once(_put, objects.keys(), objects.values())
 
 
-def _put(place: ObjectPath, data: bytes) -> None:
+def _put(place: ObjectPath, parts: Sequence[bytes | memoryview]) -> None:
     with _as_os_errors(place.url):
         store, path = place._locate()
-        store.pipe_file(path, data)
+        store.pipe_file(path, b"".join(parts))
 
 
 def _remove(store: Any, path: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,8 +14,9 @@ from typing import Any
 import fsspec
 import pytest
 from killing import write_log
+from measuring import run_measured
 from s3_server import S3Server, s3_server
-from splitting import SHARDER, failure, sharder, tree
+from splitting import SAMPLE, SHARDER, failure, sharder, tree, write
 from training import failure as refused
 
 from sharder import repair
@@ -236,6 +239,26 @@ def test_an_answer_that_is_lost_is_asked_for_again(home: Path, store: S3Server) 
     assert whole.pop(".log_quest.partial")
     assert store.tree("lost") == whole
     assert tree(home / "cache") == {}
+
+
+def test_a_run_into_a_store_keeps_to_its_memory(tmp_path: Path, store: S3Server) -> None:
+    def least(out: str) -> int:
+        command = ("split", "drop.csv", "--out", out, "--memory", "9MiB", *options)
+        told = failure(*command, cwd=tmp_path)
+        return int(re.findall(r"at least ([\d,]+) MiB", told)[0].replace(",", ""))
+
+    header, _, body = SAMPLE.read_bytes().partition(b"\n")
+    drop = write(tmp_path, header + b"\n" + 60_000_000 // len(body) * body)
+    options: tuple[object, ...] = ("--rows-per-shard", 10_000_000, "--no-profile")
+    out = "s3://drops/large"
+    command = (SHARDER, "split", drop, "--out", out, "--memory", f"{least(out)}MiB", *options)
+    status, _, _, peak = run_measured(command, tmp_path)
+    assert status == 0
+    assert peak <= least(out)
+
+    os.truncate(drop, 10**10)  # a hole: a few pages on disk
+    options = ("--rows-per-shard", 1000)  # more than 40,000 shards, which the store lists
+    assert least(out) > least("data") + 40
 
 
 def test_any_store_takes_a_shuffled_dataset_from_a_script(home: Path) -> None:

@@ -100,7 +100,7 @@ class Upload(Staging):
             since=time.strftime("%Y-%m-%d %H:%M:%S%z"),
         )
         write_whole(self._own, mark.run.encode())
-        put_all({self._mark: msgspec.json.encode(mark)})
+        put_all({self._mark: [msgspec.json.encode(mark)]})
         return found
 
     def clear(self) -> None:

@@ -146,27 +146,22 @@ def _write_all(dataset: Place, filled: Sequence[_Filled]) -> list[Shard]:
     if filled and (number := max(number for _, number, _ in filled)) >= MAX_SHARDS:
         raise too_many_shards(number + 1)
     if isinstance(dataset, Path):
-        return [
-            _write_shard(shard_path(dataset, SIDES[side], number), side, parts)
-            for side, number, parts in filled
-        ]
-    objects = {
-        shard_path(dataset, SIDES[side], number): b"".join(parts) for side, number, parts in filled
-    }
-    put_all(objects)
-    return [
-        Shard(side, len(data), xxhash.xxh3_128_digest(data))
-        for (side, _, _), data in zip(filled, objects.values(), strict=True)
-    ]
+        for side, number, parts in filled:
+            _write_shard(shard_path(dataset, SIDES[side], number), parts)
+    else:
+        put_all({shard_path(dataset, SIDES[side], n): parts for side, n, parts in filled})
+    return [_describe(side, parts) for side, _, parts in filled]
 
 
-def _write_shard(path: Path, side: int, parts: Sequence[bytes | memoryview]) -> Shard:
-    digest = xxhash.xxh3_128()
+def _write_shard(path: Path, parts: Sequence[bytes | memoryview]) -> None:
     # Not joined first: with long records a shard may be far larger than a block.
     with open_again(path) as file:
         file.writelines(parts)
-        for part in parts:
-            digest.update(part)
-        size = file.tell()
         file.truncate()
-    return Shard(side, size, digest.digest())
+
+
+def _describe(side: int, parts: Sequence[bytes | memoryview]) -> Shard:
+    digest = xxhash.xxh3_128()
+    for part in parts:
+        digest.update(part)
+    return Shard(side, sum(map(len, parts)), digest.digest())

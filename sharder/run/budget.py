@@ -31,13 +31,17 @@ _BYTES_PER_BLOCK_BYTE = 8
 _BYTES_PER_DECODED_BYTE = 12
 # And where it becomes a DataFrame.
 _BYTES_PER_CLEANED_BYTE = 16
-# What writes to a store, and the bytes that are on their way there.
+# What writes to a store, and the bytes that are on their way there. Of a shard larger than a block:
+# joined, cut into parts, and waiting for the network.
 _STORE_BYTES = 48 * MIB
+_COPIES_ON_THEIR_WAY = 3
 # A table of thousands of columns: the profile of each one beyond the first thousand.
 _COLUMN_BYTES = 30 << 10
 # A shard in the table of all that are written, and at the end in the manifest.
 _TABLE_BYTES_PER_SHARD = 24
 _MANIFEST_BYTES_PER_SHARD = 350
+# And where a store lists it, when a run goes on, or takes back what it has written.
+_LISTED_BYTES_PER_SHARD = 1500
 
 
 def fit(config: SplitConfig, sources: Sequence[Source]) -> SplitConfig:
@@ -63,7 +67,7 @@ def fit(config: SplitConfig, sources: Sequence[Source]) -> SplitConfig:
             "--memory",
             expected=f"at least {-(-least // MIB):,} MiB for a split of this source",
             found=f"{config.memory_bytes // MIB:,} MiB",
-            hint=_way_out(n_shards, fixed),
+            hint=_way_out(n_shards, n_shards * _list_bytes_per_shard(config), fixed),
         )
     under_way = config.memory_bytes - fixed - n_shards * _TABLE_BYTES_PER_SHARD
     under_way //= _bytes_per_block_byte(config, sources)
@@ -79,8 +83,8 @@ def foresee(config: SplitConfig, sources: Sequence[Source]) -> int:
     n_shards = estimate_shards(config, sources)
     blocks = config.blocks_under_way * config.block_bytes * _bytes_per_block_byte(config, sources)
     on_the_way = n_shards * _TABLE_BYTES_PER_SHARD + blocks
-    at_the_end = n_shards * _MANIFEST_BYTES_PER_SHARD
-    return _fixed_bytes(config, sources) + max(on_the_way, at_the_end)
+    listed = n_shards * _list_bytes_per_shard(config)
+    return _fixed_bytes(config, sources) + max(on_the_way, listed)
 
 
 def _bytes_per_block_byte(config: SplitConfig, sources: Sequence[Source]) -> int:
@@ -91,19 +95,23 @@ def _bytes_per_block_byte(config: SplitConfig, sources: Sequence[Source]) -> int
     return _BYTES_PER_BLOCK_BYTE
 
 
+def _list_bytes_per_shard(config: SplitConfig) -> int:
+    is_store = isinstance(config.out, ObjectPath)
+    return _LISTED_BYTES_PER_SHARD if is_store else _MANIFEST_BYTES_PER_SHARD
+
+
 def estimate_shards(config: SplitConfig, sources: Sequence[Source]) -> int:
     """Return about how many shards there will be; of a stream, only what it has packed is known."""
     records = sum(map(_size, sources)) // _record_bytes(sources)
     return records // config.rows_per_shard + len(SIDES)
 
 
-def _way_out(n_shards: int, fixed_bytes: int) -> str:
+def _way_out(n_shards: int, list_bytes: int, fixed_bytes: int) -> str:
     """Return what would make a run smaller."""
-    manifest = n_shards * _MANIFEST_BYTES_PER_SHARD
-    if manifest > _PROGRAM_BYTES:
+    if list_bytes > _PROGRAM_BYTES:
         return (
             f"a larger --rows-per-shard makes fewer than {n_shards:,} shards, "
-            f"whose list takes {manifest // MIB:,} MiB of it"
+            f"whose list takes {list_bytes // MIB:,} MiB of it"
         )
     if fixed_bytes > 2 * _PROGRAM_BYTES:
         return "a smaller --rows-per-shard leaves fewer records over, which wait in memory"
@@ -121,10 +129,12 @@ def _fixed_bytes(config: SplitConfig, sources: Sequence[Source]) -> int:
     shard_bytes = config.rows_per_shard * _record_bytes(sources)
     known = sum(map(_size, sources)) if all(source.has_ranges for source in sources) else None
     left_over = len(SIDES) * shard_bytes
-    store = _STORE_BYTES if isinstance(config.out, ObjectPath) else 0
-    return (
-        _PROGRAM_BYTES + store + columns + (left_over if known is None else min(left_over, known))
-    )
+    if known is not None:
+        left_over = min(left_over, known)
+    fixed = _PROGRAM_BYTES + columns + left_over
+    if isinstance(config.out, ObjectPath):
+        fixed += _STORE_BYTES + _COPIES_ON_THEIR_WAY * left_over
+    return fixed
 
 
 def _size(source: Source) -> int:
