@@ -26,6 +26,11 @@ $(VENV)/installed-dev: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dev]'
 	@touch $@
 
+# Of its own, since there is no atheris for some machines that can do all else.
+$(VENV)/installed-fuzz: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,fuzz]'
+	@touch $@
+
 demo: $(VENV)/installed  ## make a quest log, split it, train on it, and say what came out
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(BIN)/python data/make_quest_log.py --records $(DEMO_RECORDS) --out $(DEMO)/quest_log.csv
@@ -50,7 +55,7 @@ benchmark: $(VENV)/installed-test  ## measure against GNU split and the classic 
 	$(BIN)/python benchmarks/feed.py
 	$(BIN)/python benchmarks/fit.py
 
-soak: $(VENV)/installed-test  ## KILLS=50 kills at random moments, FUZZ_SECONDS=30 for each parser
+soak: $(VENV)/installed-fuzz  ## KILLS=50 kills at random moments, FUZZ_SECONDS=30 for each parser
 	$(BIN)/python -m pytest --hypothesis-profile=soak tests/test_sharder_records.py tests/test_parsers.py
 	$(BIN)/python -m pytest -s tests/soak_parsers.py
 	$(BIN)/python -m pytest -n 0 -s tests/soak_sharder_resume.py tests/soak_trainer_resume.py
