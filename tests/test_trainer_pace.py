@@ -114,7 +114,7 @@ def test_of_a_cache_is_told_what_became_of_it(
 
     for cache, batches, told in [
         ("file", 4, "a cache would help, but none could be made, as was said above"),
-        ("caches", 3, "a cache would help: the next epoch that reads every shard makes one"),
+        ("caches", 3, "a cache would help, and the next epoch that reads every shard makes one"),
         ("caches", 4, "only the epoch that makes the cache waits: later ones, and later runs, do"),
     ]:
         said: list[str] = []

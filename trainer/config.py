@@ -48,7 +48,7 @@ class FitConfig:
         drop: names of columns to leave out.
         keep: names of columns to learn from although they look like identifiers.
         features: a file of features, edited; instead of `drop`, `keep` and `missing`.
-        transform: `MODULE:FUNCTION` of one's own, instead of all four before.
+        transform: `MODULE:FUNCTION` of one's own, instead of `features`, `drop`, `keep`, `missing`.
         task: kind of task; `auto` decides by the label's values.
         model: `MODULE:FUNCTION` of a model of one's own; None for the default model.
         learning_rate: the highest. It falls to zero along a cosine.

@@ -56,7 +56,7 @@ class LabelSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mapping(self) -> str:
-        """What the net gives for which label, for people."""
+        """What the net gives for which label, or the unit of its errors, for people."""
         if self.task == "binary":
             return f"probability of {self.classes[1]!r}, not {self.classes[0]!r}"
         if self.task == "multiclass":

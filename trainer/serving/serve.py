@@ -23,8 +23,6 @@ from trainer.serving.preprocess import PREPROCESSING
 
 Array = npt.NDArray[Any]
 
-_THIS = "trainer.serving.serve"
-
 
 def serve(path: Path, raw: Mapping[str, Array]) -> tuple[Array, Array]:
     """Return features and outputs of a saved model, with TensorFlow as the backend.
@@ -59,7 +57,7 @@ def serve_elsewhere(path: Path, raw: Mapping[str, Array], model: str | None) -> 
         # By number: a name may be anything.
         np.savez(inputs, np.array(list(raw)), *raw.values())
         done = subprocess.run(
-            [sys.executable, "-m", _THIS, path, inputs, outputs, *filter(None, [model])],
+            [sys.executable, "-m", __name__, path, inputs, outputs, *filter(None, [model])],
             env=os.environ
             | {
                 "KERAS_BACKEND": "tensorflow",

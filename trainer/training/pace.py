@@ -158,4 +158,4 @@ def advise(meter: WaitMeter, *, workers: int, cache: str) -> str:
         return "only the epoch that makes the cache waits: later ones, and later runs, do not"
     if meter.train.sequence.is_cache_refused:
         return "a cache would help, but none could be made, as was said above"
-    return "a cache would help: the next epoch that reads every shard makes one"
+    return "a cache would help, and the next epoch that reads every shard makes one"

@@ -32,15 +32,16 @@ def set_steps_per_execution(
     """
     if config.steps_per_execution is not None:
         core.steps_per_execution = config.steps_per_execution
+    if keras.backend.backend() == "torch":
+        if core.steps_per_execution > 1:
+            raise ConfigError(
+                "--steps-per-execution",
+                expected="1, since torch makes one step a call",
+                found=str(core.steps_per_execution),
+            )
     # What a step of somebody's own model costs is not known, but by whoever made it.
-    elif config.model is None and keras.backend.backend() != "torch":
+    elif config.steps_per_execution is None and config.model is None:
         core.steps_per_execution = choose_steps(core, batch_size=batch_size, steps=steps)
-    if core.steps_per_execution > 1 and keras.backend.backend() == "torch":
-        raise ConfigError(
-            "--steps-per-execution",
-            expected="1, since torch makes one step a call",
-            found=str(core.steps_per_execution),
-        )
 
 
 def choose_steps(core: keras.Model, *, batch_size: int, steps: int) -> int:
