@@ -7,17 +7,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.durable import refuse_link, sync_file_system, sync_names
+from shared.durable import sync_file_system, sync_names
 from shared.errors import ConfigError, ContractError, TargetError
 from shared.layout import Side
-from shared.lock import hold
 from trainer.config import ExportConfig
 from trainer.features.encode import Encoder
 from trainer.quiet import import_keras
 from trainer.rundir import EXPORT_NAMES, Run, load_run
 from trainer.shards.dataset import Dataset, open_dataset, say_on_stderr
 from trainer.shards.shard import read_table
-from trainer.target import check_free
+from trainer.target import check_free, workshop
 
 _ONNX_PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 
@@ -68,9 +67,7 @@ def run(config: ExportConfig, *, say: Callable[[str], None] = say_on_stderr) -> 
     encoder = Encoder(finished.spec)
     table = read_table(dataset.shards[Side.TRAIN][0], encoder.types)
     x = encoder.encode_columns(table)
-    partial = out.with_name(f".{out.name}.partial")
-    refuse_link(partial)
-    with hold(partial) as directory:
+    with workshop(out) as directory:
         written = directory / out.name
         try:
             _remove(written)  # what a killed run left

@@ -14,9 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import xxhash
 
-from shared.durable import refuse_link
 from shared.errors import SourceError, TargetError, UnreadableError
-from shared.lock import hold
 from trainer.config import PredictConfig
 from trainer.interrupt import Interrupted, Interrupts
 from trainer.predicting.outlet import guess_format, write_tables
@@ -25,7 +23,7 @@ from trainer.predicting.predictor import Predictor
 from trainer.quiet import import_keras
 from trainer.rundir import MODEL_NAME, RUN_NAME, check_transform, load_run
 from trainer.shards.dataset import say_on_stderr
-from trainer.target import check_free
+from trainer.target import check_free, workshop
 from trainer.versions import find_versions
 
 
@@ -54,9 +52,7 @@ def run(config: PredictConfig, *, say: Callable[[str], None] = say_on_stderr) ->
         predictor.model = load_core(config.run, finished, config.model)
         if config.out is None:
             return _print(predictor, config)
-        partial = config.out.with_name(f".{config.out.name}.partial")
-        refuse_link(partial)
-        with hold(partial) as directory:
+        with workshop(config.out) as directory:
             try:
                 return _write(predictor, config, config.out, directory, interrupts, say)
             except OSError as error:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from shared.durable import refuse_link
 from shared.errors import TargetError
+from shared.lock import hold
 
 
 def check_free(
@@ -38,3 +41,16 @@ def check_free(
             found="what an earlier run wrote",
             hint="give another --out, or --overwrite",
         )
+
+
+@contextlib.contextmanager
+def workshop(out: Path) -> Iterator[Path]:
+    """Hold the hidden directory beside a place, in which what it is to get is made, and give it.
+
+    Raises:
+        TargetError: another process holds it, it is a link, or it cannot be written to.
+    """
+    partial = out.with_name(f".{out.name}.partial")
+    refuse_link(partial)
+    with hold(partial):
+        yield partial
