@@ -9,8 +9,8 @@ import keras
 import pytest
 
 from shared.errors import ConfigError, ModelError, ShardfitError
+from trainer.derive.parameters import embedding_size
 from trainer.features.label import LabelSpec
-from trainer.features.parameters import embedding_size
 from trainer.features.spec import Feature, FeatureSpec, Hashed, Standard, Text, Vocabulary
 from trainer.training.model import build_model, compile_model, load_model_function
 from trainer.training.steps import choose_steps

@@ -11,10 +11,10 @@ from typing import Literal, get_args
 from shared.errors import ConfigError
 from shared.layout import Side
 from trainer.features.label import ClassWeight, Task
-from trainer.features.parameters import Missing
 
 Format = Literal["csv", "parquet"]
 Jit = Literal["auto", "on", "off"]
+Missing = Literal["indicator", "zero"]
 ModelFormat = Literal["saved_model", "onnx"]
 
 # The options that do not change what comes out: a run that goes on may have others.

@@ -10,9 +10,8 @@ import click
 
 from shared.options import AutoOr, Bytes, OutPath
 from shared.sections import options_with_defaults
-from trainer.config import FitConfig, Jit
+from trainer.config import FitConfig, Jit, Missing
 from trainer.features.label import Task
-from trainer.features.parameters import Missing
 
 
 class _ClassWeights(click.ParamType[Any]):

@@ -16,10 +16,10 @@ import numpy as np
 
 from shared.errors import ConfigError, ContractError, ShardfitError
 from shared.layout import Side
+from trainer.config import Missing
 from trainer.derive.rules import derive_features
 from trainer.features.encode import Float32
 from trainer.features.label import ClassWeight, Task
-from trainer.features.parameters import Missing
 from trainer.features.spec import FeatureSpec
 from trainer.features.weights import weigh_classes
 from trainer.feeding.batch_reader import BatchReader

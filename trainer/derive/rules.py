@@ -16,12 +16,13 @@ import numpy as np
 
 from shared.errors import ConfigError, no_such_column
 from shared.schema import Column, ColumnType
-from trainer.config import check_alone
+from trainer.config import Missing, check_alone
 from trainer.derive.edits import DROP, ENCODINGS, Edits, load_edits
+from trainer.derive.label_rules import derive_label
+from trainer.derive.parameters import SAMPLED, derive_parameters
 from trainer.derive.transform_spec import derive_transform
 from trainer.derive.weight_column import check_weights
-from trainer.features.label import ClassWeight, Task, derive_label
-from trainer.features.parameters import SAMPLED, Missing, derive_parameters
+from trainer.features.label import ClassWeight, Task
 from trainer.features.scaling import is_heavy_tailed
 from trainer.features.spec import Feature, FeatureSpec
 from trainer.features.tokens import count_tokens

@@ -13,8 +13,9 @@ from shared.errors import ConfigError, no_such_column
 from shared.profile import Profile
 from shared.schema import Column
 from shared.user_code import load_function
+from trainer.derive.label_rules import derive_label
 from trainer.derive.weight_column import check_weights
-from trainer.features.label import ClassWeight, LabelSpec, Task, derive_label
+from trainer.features.label import ClassWeight, LabelSpec, Task
 from trainer.features.read import transform_types
 from trainer.features.spec import FeatureSpec, Given, Kind, Transform
 from trainer.features.transform import UserFunction

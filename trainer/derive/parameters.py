@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from shared.errors import ConfigError
 from shared.schema import Column
+from trainer.config import Missing
 from trainer.features.scaling import fit_log, fit_quantiles, unscale
 from trainer.features.spec import VOCABULARY_OFFSET
 
 Float64 = npt.NDArray[np.float64]
-Missing = Literal["indicator", "zero"]
 Parameters = dict[str, Any]
 
 # The parameters of these come from a sample of numbers; the profile does not tell them.
