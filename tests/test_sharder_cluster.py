@@ -1,21 +1,18 @@
-"""A split on a real Dask cluster: a scheduler and workers, each a process of its own.
-
-And under a Dask scheduler in the process of the split, with its dashboard.
-"""
+"""A split on a real Dask cluster: a scheduler and workers, each a process of its own."""
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import killing
 import pytest
 from dask_cluster import Cluster
-from killing import cut_off, write_log
+from killing import CHECKPOINT, cut_off, write_log
 from splitting import SHARDER, failure, sharder, tree, write
 
 # Small blocks, and so many that a worker can be killed among them.
@@ -52,6 +49,13 @@ def start_and_wait(home: Path, *command: object) -> subprocess.Popen[bytes]:
     return process
 
 
+def set_aside(home: Path) -> dict[str, bytes]:
+    """Make room for a run again, and return what an undisturbed one has left."""
+    found = tree(home / "data")
+    shutil.rmtree(home / "data")
+    return found
+
+
 def test_a_cluster_gives_the_same_bytes_also_if_a_worker_is_killed(
     undisturbed: Path, cluster: Cluster
 ) -> None:
@@ -72,14 +76,55 @@ def test_a_cluster_gives_the_same_bytes_also_if_a_worker_is_killed(
     cluster.start_worker()
 
 
-def test_after_a_kill_the_same_command_ends_with_the_same_bytes(
-    undisturbed: Path, cluster: Cluster
+def test_after_a_kill_the_same_command_goes_on_to_the_same_bytes(
+    tmp_path: Path, cluster: Cluster
 ) -> None:
-    command = ["split", "drop.csv", "--scheduler", cluster.file, *OPTIONS, "--out"]
-    with start_and_wait(undisturbed, *command, "killed") as process:
+    write_log(tmp_path, 6300)
+    sharder("split", "drop.csv", *killing.OPTIONS, cwd=tmp_path)
+    expected = set_aside(tmp_path)
+    command = ("split", "drop.csv", *killing.OPTIONS, "--scheduler", cluster.file)
+    with subprocess.Popen([SHARDER, *map(str, command)], cwd=tmp_path) as process:
+        while not (tmp_path / CHECKPOINT).exists():
+            assert process.poll() is None
+            time.sleep(0.01)
         process.kill()
-    sharder(*command, "killed", cwd=undisturbed)
-    assert tree(undisturbed / "killed") == tree(undisturbed / "data")
+    assert process.returncode == -signal.SIGKILL
+    assert "going on at " in sharder(*command, cwd=tmp_path).stderr
+    assert tree(tmp_path / "data") == expected
+
+
+def test_a_task_that_costs_too_many_workers_stops_the_run_and_another_cluster_goes_on(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_log(tmp_path)
+    sharder("split", "drop.csv", *killing.OPTIONS, cwd=tmp_path)
+    expected = set_aside(tmp_path)
+    cut_off(tmp_path)
+    # Of one worker, instead of the three that Dask allows a task to lose.
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    (tmp_path / "fragile").mkdir()
+    fragile = Cluster(tmp_path / "fragile")
+    command = ("split", "drop.csv", *killing.OPTIONS, "--scheduler")
+    try:
+        fragile.start_worker()
+        started = [SHARDER, *map(str, command), str(fragile.file)]
+        with subprocess.Popen(started, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            assert "going on at " in process.stderr.readline()
+            shards = tmp_path / "data/.log_quest.partial/log_quest/splited"
+            before = len(list(shards.iterdir()))
+            while len(list(shards.iterdir())) == before:
+                assert process.poll() is None
+                time.sleep(0.01)
+            fragile.kill_worker()
+            told = process.stderr.read()
+    finally:
+        fragile.stop()
+    assert process.returncode == 1, told
+    assert "expected workers that stay alive, found 1 that died at the same task, " in told
+    assert "Traceback" not in told
+    assert "going on at " in sharder(*command, cluster.file, cwd=tmp_path).stderr
+    assert tree(tmp_path / "data") == expected
 
 
 def test_a_source_that_has_changed_since_a_kill_is_refused(
@@ -117,10 +162,9 @@ def test_what_a_cluster_cannot_do_is_refused(tmp_path: Path, cluster: Cluster) -
     # What this path means depends on the process that looks at it.
     message = failure("split", "/proc/self/cwd/drop.csv", *options, cwd=tmp_path)
     assert "expected to see /proc/self/cwd/drop.csv as this process does" in message
-    both = sharder("split", source, *options, "--memory", "1GiB", cwd=tmp_path, status=2)
-    assert "--memory: expected no --scheduler beside it" in both.stderr
-    both = sharder("split", source, *options, "--shuffle", cwd=tmp_path, status=2)
-    assert "--shuffle: expected no --scheduler beside it" in both.stderr
+    for other in (("--memory", "1GiB"), ("--shuffle",), ("--clean", "my_rules:clean")):
+        both = sharder("split", source, *options, *other, cwd=tmp_path, status=2)
+        assert f"{other[0]}: expected no --scheduler beside it, found both; " in both.stderr
     assert list(tmp_path.iterdir()) == [source]
 
 
@@ -157,32 +201,3 @@ def test_without_the_package_the_install_command_is_shown(
     assert f"{option[0]}: expected what `{hint}` installs" in message
     assert f"found No module named {package}" in message
     assert not (tmp_path / "data").exists()
-
-
-def test_the_dashboard_shows_a_run_that_gives_the_same_bytes(undisturbed: Path) -> None:
-    pytest.importorskip("bokeh")
-    command = ["split", "drop.csv", "--out", "watched", "--dashboard"]
-    # Small blocks: so many that the page can be looked at before it is interrupted.
-    long = [SHARDER, *command, "--block-bytes", "1000", "--rows-per-shard", "50"]
-    with subprocess.Popen(long, cwd=undisturbed, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        url = process.stderr.readline().removeprefix("dashboard: ").strip()
-        assert url.startswith("http://127.0.0.1:")
-        with urllib.request.urlopen(url, timeout=60) as page:
-            assert "<title>Dask Diagnostic UI</title>" in page.read().decode()
-        process.send_signal(signal.SIGINT)
-        told = process.stderr.read()
-    assert process.returncode == 130, told
-    assert "Traceback" not in told
-    assert told.splitlines()[-1].startswith("sharder: interrupted; ")
-
-    sharder(*command, *OPTIONS, cwd=undisturbed)
-    assert tree(undisturbed / "watched") == tree(undisturbed / "data")
-
-
-def test_what_the_dashboard_cannot_show_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, "a\n1\n")
-    for other in (("--scheduler", "x.json"), ("--shuffle",), ("--memory", "1GiB")):
-        options = ("--out", "data", "--dashboard", *other)
-        told = sharder("split", "drop.csv", *options, cwd=tmp_path, status=2).stderr
-        assert " beside it, found both; " in told

@@ -1,7 +1,7 @@
 """Dask's own dashboard of a run on this machine: its scheduler, and one worker, in this process.
 
-Nothing but the dashboard listens, and only to this machine: what the scheduler and the worker tell
-each other stays in memory.
+Nothing listens but the pages of the scheduler and of the worker, and only to this machine: what
+these two tell each other stays in memory.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def watch(
                 # The graph bounds the memory. With a limit, a worker would stop and wait there.
                 memory_limit=None,
                 dashboard_address=f"{_HOST}:{_PORT}",
+                # Without an address, its page would be there for all machines.
+                worker_dashboard_address=f"{_HOST}:0",
             )
     except RuntimeError as error:
         raise WorkerError(
