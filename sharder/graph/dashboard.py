@@ -6,6 +6,7 @@ these two tell each other stays in memory.
 
 from __future__ import annotations
 
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,8 @@ def watch(
         ) from None
     # It measures each collection of garbage, in whatever thread: a Ctrl-C in there would be lost.
     disable_gc_diagnosis(force=True)
+    # As in here, where each error is caught; a client asks for it, and it is found out only once.
+    uuid.getnode()
     with local:
         tell(f"dashboard: http://{_HOST}:{local.scheduler.http_server.port}/status")
         client = Client(local, set_as_default=False, name="sharder")
