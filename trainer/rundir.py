@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from shared.durable import refuse_link, write_whole
+from shared.durable import refuse_link, sync_file_system, write_whole
 from shared.errors import ConfigError, ContractError, TargetError
 from shared.lock import LOCK_NAME
 from shared.reading import decode_json, read_plain
@@ -159,13 +159,14 @@ def _remove(out: Path, names: Iterable[str]) -> None:
 
 
 def save_run(run: Run, out: Path) -> None:
-    """Write `run.json`, whole or not at all.
+    """Write `run.json`, whole or not at all, once all that it tells of is on the disk.
 
     Raises:
         TargetError: it cannot be written.
     """
     text = msgspec.json.format(msgspec.json.encode(run), indent=1)
     try:
+        sync_file_system(out)
         write_whole(out / RUN_NAME, text + b"\n")
     except OSError as error:
         raise TargetError(

@@ -75,6 +75,8 @@ def train(
         checkpoint = Checkpoints(config.out / CHECKPOINTS_NAME).load(say)
         for weight, value in restore_best(core, checkpoint):
             weight.assign(value)
+        # A power loss may have taken the ends of the logs, which no checkpoint waits for.
+        Journal(config.out, progress.rows).close()
     else:
         progress, meter = _fit(saver, config, start, interrupts, say)
     if progress.best is None:
