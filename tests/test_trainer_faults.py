@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from faults import failing_disk, leave_free, small_disk
 from feeding import Owner, open_numbered, write_numbered
@@ -24,6 +25,7 @@ from trainer.interrupt import Interrupted
 from trainer.predicting.predictor import Predictor
 from trainer.shards.shard import Shard
 from trainer.training import train
+from trainer.training.recorder import Recorder
 
 # Of 30 shards, four are read at a time.
 OPTIONS = ("--cache", "off", "--epochs", 1, "--shuffle-window", 4)
@@ -108,13 +110,20 @@ def test_an_interruption_of_which_something_else_was_made_says_where_it_goes_on(
             raise SystemError("a function returned a result with an exception set") from None
         yield
 
-    monkeypatch.setattr(train, "run_epochs", lambda *_: next(break_off()))
+    def break_off_a_step(recorder: Recorder) -> None:
+        recorder.progress = msgspec.structs.replace(recorder.progress, batch=7)
+        recorder._interrupts.hold()
+        signal.raise_signal(signal.SIGINT)
+        next(break_off())
+
     config = FitConfig(dataset=home / "data/log", label="clear", out=tmp_path / "run", workers=0)
-    with pytest.raises(Interrupted) as interrupted:
-        run_fit(config)
-    assert interrupted.value.message == (
-        "interrupted; the same command goes on at epoch 1, batch 1 of 30"
-    )
+    for run_epochs in (lambda *_: next(break_off()), lambda *given: break_off_a_step(given[3])):
+        monkeypatch.setattr(train, "run_epochs", run_epochs)
+        with pytest.raises(Interrupted) as interrupted:
+            run_fit(config)
+        assert interrupted.value.message == (
+            "interrupted; the same command goes on at epoch 1, batch 1 of 30"
+        )
 
     source = home / "data/log/splited/split_data_00000.csv"
     monkeypatch.setattr(Predictor, "tables", break_off)

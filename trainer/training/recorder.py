@@ -43,6 +43,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     Attributes:
         progress: how far the run has come.
+        saved: how far it had when it was saved, or began: there the same command goes on.
         best: the weights of the best epoch; none before there is one.
     """
 
@@ -76,7 +77,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self.progress = start.progress
         self.best: Sequence[Array] = ()
         # What it begins with is in a checkpoint, or is what the same command begins with again.
-        self._saved = start.progress.position
+        self.saved = start.progress
         self._origin = origin
         self._checkpoints = checkpoints
         self._is_new = start.is_new
@@ -173,7 +174,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         Raises:
             TargetError: it cannot be written.
         """
-        if self._saved == self.progress.position:
+        if self.saved.position == self.progress.position:
             return
         now_s = time.monotonic()
         self.progress = msgspec.structs.replace(
@@ -183,7 +184,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         )
         self._since_s = now_s
         self._checkpoints.save(self._origin, self.progress, _variables(self.model), self.best)
-        self._saved = self.progress.position
+        self.saved = self.progress
 
     def _restore(self) -> None:
         """Put the state of the last checkpoint into the model, once in each call of Keras."""

@@ -149,10 +149,8 @@ def _fit(
             if not interrupts.held:
                 recorder.save()
             if isinstance(error, Interrupted):
-                place = f"at {recorder.progress.spell(len(train))}"
-                if interrupts.held:
-                    place = "after its last checkpoint"
-                error.message = f"interrupted; the same command goes on {place}"
+                place = recorder.saved.spell(len(train))
+                error.message = f"interrupted; the same command goes on at {place}"
             # TensorFlow wraps what a sequence raises in an error of its own.
             elif failure := train.error or (validate and validate.error):
                 raise failure from None
