@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from shared.errors import ConfigError, ModelError, ShardfitError
+from trainer.config import FitConfig
 from trainer.derive.parameters import embedding_size
 from trainer.features.label import LabelSpec
 from trainer.features.spec import Feature, FeatureSpec, Hashed, Standard, Text, Vocabulary
 from trainer.training.model import build_model, compile_model, load_model_function
-from trainer.training.steps import choose_steps
+from trainer.training.steps import choose_steps, set_steps_per_execution
 
 NUMBERS = (
     Standard(column="a", mean=0.0, std=1.0, fill=0.0, indicator=True),
@@ -152,3 +155,43 @@ def test_many_short_steps_of_the_default_model_are_made_in_one_call(
 ) -> None:
     # 142,000 weights; those of embeddings do not count.
     assert choose_steps(build_model(SPEC), batch_size=batch_size, steps=steps) == chosen
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "steps", "begun"),
+    [
+        (None, None, 10_000, [0]),
+        (None, 3, 999, [0, 3, 6]),
+        ("own:build", None, 10_000, [0, 2, 4, 6]),
+        ("own:build", 5, 10_000, [0, 5]),
+    ],
+)
+def test_as_many_steps_as_were_asked_for_are_one_call_of_keras(
+    model: str | None, asked: int | None, steps: int, begun: list[int]
+) -> None:
+    core = build_model(SPEC)
+    compile_model(core, SPEC, learning_rate=0.5, steps=steps)
+    if model:
+        core.compile("sgd", "mse", steps_per_execution=2)
+    config = FitConfig(
+        dataset=Path(), label="y", out=Path(), model=model, steps_per_execution=asked
+    )
+    set_steps_per_execution(core, config, batch_size=100, steps=steps)
+    found: list[int] = []
+    begin = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda n, logs: found.append(n))
+    x, y = np.zeros((16, SPEC.width), np.float32), np.zeros(16, np.float32)
+    core.fit(x, y, batch_size=2, callbacks=[begin], verbose=0)
+    assert found == begun
+
+
+def test_torch_makes_one_step_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = build_model(SPEC)
+    compile_model(core, SPEC, learning_rate=0.5, steps=10_000)
+    config = FitConfig(dataset=Path(), label="y", out=Path())
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    set_steps_per_execution(core, config, batch_size=100, steps=10_000)
+    assert core.steps_per_execution == 1
+    with pytest.raises(ConfigError, match="expected 1, since torch makes one step a call, found 4"):
+        set_steps_per_execution(
+            core, replace(config, steps_per_execution=4), batch_size=100, steps=10_000
+        )

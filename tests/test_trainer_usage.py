@@ -42,8 +42,6 @@ def test_a_stage_before_that_failed_is_told(home: Path) -> None:
         ([], 2),
         (["fit"], 2),
         (["fit", "data/log", "--label", "clear", "--out", "x", "--epochs", "many"], 2),
-        (["fit", "data/log", "--label", "clear", "--out", "x", "--class-weight", "a"], 2),
-        (["fit", "data/log", "--label", "clear", "--out", "x", "--class-weight", "a=-1"], 2),
         (["evaluate", "runs/log", "data/log", "--side", "both"], 2),
     ],
 )
@@ -54,6 +52,26 @@ def test_help_and_wrong_usage_are_answered_at_once(
     trainer(*args, cwd=home, status=status)
     # 0.1 s here; Keras alone would take 3.
     assert cpu_s() - before_s < 1
+
+
+@pytest.mark.parametrize(
+    ("weights", "part"),
+    [
+        ("a", "'a'"),
+        ("balanced,a=1", "'balanced'"),
+        ("a=-1", "'a=-1'"),
+        ("a=1,b=nan", "'b=nan'"),
+        ("a=1,b=2 ,", "''"),
+        ("a=1,a=2", "'a=2'"),
+    ],
+)
+def test_class_weights_that_are_none_are_shown(home: Path, weights: str, part: str) -> None:
+    command = ("fit", "data/log", "--label", "clear", "--out", "runs/x", "--class-weight")
+    told = " ".join(trainer(*command, weights, cwd=home, status=2).stderr.split())
+    assert (
+        "Invalid value for '--class-weight': expected balanced, or CLASS=WEIGHT,CLASS=WEIGHT with "
+        f"each class once and weights of 0 or more, found {part}"
+    ) in told
 
 
 def cpu_s() -> float:
@@ -74,6 +92,9 @@ def cpu_s() -> float:
         (["--features", "f.toml"], "f.toml: expected a feature file, found No such file"),
         (["--warmup", "1.5"], "--warmup: expected a whole number of batches, or a share of all"),
         (["--worker-timeout", "0"], "--worker-timeout: expected seconds above 0, found 0"),
+        (["--class-weight", "1=2,no=3"], "--class-weight no: expected one of the classes 0, 1, "
+                                         "found no such class"),
+        (["--class-weight", "1=2", "--task", "regression"], "--class-weight: found a regression"),
     ],
 )  # fmt: skip
 def test_options_that_cannot_be_meant_are_refused(

@@ -31,10 +31,10 @@ class _ClassWeights(click.ParamType[Any]):
                 weight = float(number)
             except ValueError:
                 weight = math.nan
-            if not equals or not (math.isfinite(weight) and weight >= 0):
+            if not equals or name in weights or not (math.isfinite(weight) and weight >= 0):
                 self.fail(
-                    f"expected balanced, or CLASS=WEIGHT,CLASS=WEIGHT with weights of 0 or more, "
-                    f"found {part!r}",
+                    "expected balanced, or CLASS=WEIGHT,CLASS=WEIGHT with each class once and "
+                    f"weights of 0 or more, found {part!r}",
                     param,
                     ctx,
                 )
