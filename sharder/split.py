@@ -18,7 +18,7 @@ from sharder.dataset.kept import keep, save_kept
 from sharder.dataset.verify import require_manifest
 from sharder.disk.room import check_room
 from sharder.disk.staging import Staging
-from sharder.disk.target import staging
+from sharder.disk.target import hidden_dir, staging
 from sharder.graph.assign import SIDES
 from sharder.graph.buckets import ENTRY_BYTES, Buckets
 from sharder.graph.write import Shelf, too_many_shards
@@ -38,6 +38,7 @@ from shared.layout import Side
 from shared.manifest import MAX_SHARDS, Dialect, Drop, Manifest, spell_path
 from shared.manifest import Source as SourceEntry
 from shared.manifest_file import save_manifest
+from shared.place import ObjectPath
 
 
 @dataclass(frozen=True)
@@ -158,14 +159,16 @@ def check_disk(
     data_bytes = sum(source.origin.size or 0 for source in sources)
     shards = estimate_shards(config, sources)
     needed = data_bytes + shards * len(sources[0].header_line)
-    needed += shuffle_bytes(config, data_bytes, shards * config.rows_per_shard)
+    shuffled = shuffle_bytes(config, data_bytes, shards * config.rows_per_shard)
     if standing is not None:
         needed -= standing.shards.bytes
         shards = max(shards - standing.shards.count, 0)
         if standing.buckets is not None:
-            needed -= standing.buckets.left_bytes(standing.gathered)
-    if isinstance(config.out, Path):  # of a store, nobody knows
-        check_room(config.out, bytes_=max(needed, 0), files=shards)
+            shuffled -= standing.buckets.left_bytes(standing.gathered)
+    if isinstance(config.out, ObjectPath):  # what room it has, nobody knows
+        check_room(hidden_dir(config.dataset), bytes_=max(shuffled, 0), files=0)
+    else:
+        check_room(config.out, bytes_=max(needed + shuffled, 0), files=shards)
     check_count(sources, config)
 
 

@@ -13,3 +13,8 @@ def user_cache() -> Path | None:
         return (Path(home) if home else Path("~/.cache").expanduser()) / "shardfit"
     except RuntimeError:
         return None
+
+
+def is_cached(path: Path) -> bool:
+    """Tell whether a path is below that directory."""
+    return user_cache() in path.parents

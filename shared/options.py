@@ -60,12 +60,14 @@ class OutPath(click.Path):
 
 
 class PlacePath(OutPath):
-    """The place of a dataset: a path, or a URL."""
+    """The place of a dataset: a path, or a URL with a bucket, or what a store has instead."""
 
     name = "place"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Return the path, or the prefix in a store."""
         text = str(value).removeprefix("file://")
+        if "://" in text and not text.partition("://")[2].partition("/")[0]:
+            self.fail(f"{text} names no bucket: is a shell variable not set?", param, ctx)
         place = parse_place(text)
         return place if isinstance(place, ObjectPath) else super().convert(text, param, ctx)

@@ -13,6 +13,8 @@ from typing import Any
 
 import fsspec
 import pytest
+from dask_cluster import Cluster
+from faults import small_disk
 from killing import write_log
 from measuring import run_measured
 from s3_server import S3Server, s3_server
@@ -23,7 +25,6 @@ from sharder import repair
 from sharder.config import SplitConfig
 from sharder.dataset.mixing import find_shares
 from sharder.dataset.verify import require_manifest
-from sharder.plan import forecast
 from sharder.split import SplitResult, run
 from shared.errors import ConfigError, TargetError
 from shared.place import ObjectPath, Place
@@ -288,11 +289,56 @@ def test_what_a_store_cannot_have_is_refused(home: Path) -> None:
             SplitConfig(sources=("drop.csv",), out=place, **{option: True})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="expected a dataset in a directory of this machine"):
         repair.run(place / "log_quest")
-    with pytest.raises(ConfigError, match="--out: expected a directory, where a plan looks"):
-        forecast.run(SplitConfig(sources=("drop.csv",), out=place))
     message = failure("split", "drop.csv", "--out", "nowhere://x", cwd=home)
     assert "nowhere://x" in message
     assert "found ValueError: Protocol not known: nowhere" in message
+    for url in ("s3://", "s3:///data"):
+        told = sharder("split", "drop.csv", "--out", url, cwd=home, status=2).stderr
+        assert f"{url} names no bucket: is a shell variable not set?" in told
+
+
+def test_a_disk_that_a_store_needs_is_named(home: Path, store: S3Server) -> None:
+    out = ObjectPath("s3://drops/full")
+    with (
+        small_disk(home / "cache", "64k") as disk,
+        pytest.raises(TargetError, match=r"B free for what a run into .*in XDG_CACHE_HOME$") as e,
+    ):
+        run(SplitConfig(sources=(home / "drop.csv",), out=out, shuffle=True))
+    assert str(e.value).startswith(f"{disk}/shardfit/")
+    assert store.tree("full") == {}
+
+
+def test_a_split_into_a_store_can_be_planned(home: Path, store: S3Server) -> None:
+    command = ("plan", "drop.csv", "--out", "s3://drops/planned")
+    assert re.search(
+        r"^store +1\d\d\.\d kB, \d objects; its room and pace are not known$",
+        sharder(*command, cwd=home).stdout,
+        re.MULTILINE,
+    )
+    store.put("planned/log_quest_validate/notes", b"theirs")
+    message = failure(*command, cwd=home)
+    assert "planned/log_quest_validate: expected nothing there, found notes" in message
+    store.put("planned/log_quest/manifest.json", b"theirs")
+    assert "expected no dataset of this name yet, found one" in failure(*command, cwd=home)
+
+
+def test_a_cluster_writes_to_a_store(
+    home: Path, on_disk: Path, store: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "cluster").mkdir()
+    cluster = Cluster(home / "cluster")
+    try:
+        cluster.start_worker()
+        options = ("--out", "s3://drops/cluster", *BLOCKS, "--scheduler", cluster.file)
+        sharder("split", "drop.csv", *options, cwd=home)
+        assert store.tree("cluster") == tree(on_disk / "data")
+
+        # What this path means depends on the process that looks at it.
+        monkeypatch.setenv("XDG_CACHE_HOME", "/proc/self/cwd/cache")
+        message = failure("split", "drop.csv", *options, "--name", "other", cwd=home)
+        assert "name a directory that all workers see in XDG_CACHE_HOME" in message
+    finally:
+        cluster.stop()
 
 
 def test_the_trainer_says_how_to_fetch_a_dataset(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from rich.filesize import decimal
 
 from sharder.disk.target import errors_named
 from shared.errors import TargetError
+from shared.home import is_cached
+from shared.place import ObjectPath, Place
 
 # Room for as many blocks as this is left free while a run writes.
 SPARE_BLOCKS = 4
@@ -52,20 +54,30 @@ def find_room(out: Path) -> Room:
     return Room(place, free.f_bavail * free.f_frsize, free.f_favail if free.f_files else None)
 
 
-def check_room(out: Path, *, bytes_: int, files: int) -> None:
-    """Refuse a dataset that the disk cannot hold, before anything is written.
+def check_room(out: Place, *, bytes_: int, files: int) -> None:
+    """Refuse files that the disk cannot hold, before anything is written.
+
+    Args:
+        out: where they will be.
+        bytes_: their size in all.
+        files: their number.
 
     Raises:
         TargetError: too few bytes or inodes are free.
     """
+    if isinstance(out, ObjectPath):  # what room a store has, nobody knows
+        return
     room = find_room(out)
     needed = room.needed(bytes_, files)
     if room.bytes < needed:
+        kept = is_cached(out)
         raise TargetError(
             room.place,
-            expected=f"{decimal(needed)} free for the shards",
+            expected=f"{decimal(needed)} free for "
+            + ("what a run into a store keeps here" if kept else "the shards"),
             found=decimal(room.bytes),
-            hint="free some room, or give another --out",
+            hint="free some room, or "
+            + ("name another directory in XDG_CACHE_HOME" if kept else "give another --out"),
         )
     if room.files is not None and room.files < files:
         raise TargetError(

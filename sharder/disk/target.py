@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sharder.disk.receipt import Receipt
 from sharder.disk.staging import RECEIPT_NAME, Staging, check_sides
-from sharder.disk.upload import Upload, working_directory
+from sharder.disk.upload import Upload, check_objects, working_directory
 from shared.durable import refuse_link
 from shared.errors import TargetError, remedy
 from shared.lock import hold
@@ -161,13 +161,16 @@ def hidden_dir(dataset: Place) -> Path:
     return dataset.with_name(f".{dataset.name}.partial")
 
 
-def check_target(dataset: Path, *, overwrite: bool) -> None:
+def check_target(dataset: Place, *, overwrite: bool) -> None:
     """Refuse a place that a dataset cannot be written to, without touching it.
 
     Raises:
         TargetError: as `staging` says; but that another run is writing it is not seen.
     """
     with errors_named(hidden_dir(dataset)):
+        if isinstance(dataset, ObjectPath):
+            check_objects(dataset)
+            return
         place = next(parent for parent in dataset.absolute().parents if os.path.lexists(parent))
     found = 0
     if not place.is_dir():

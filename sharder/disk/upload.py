@@ -55,7 +55,7 @@ class Upload(Staging):
         """Take a directory as it is; `target` is where the dataset shall be."""
         super().__init__(partial, partial / target.name)
         self.shards = self._place = target
-        self._mark = target.with_name(f".{target.name}.partial")
+        self._mark = _mark_of(target)
         self._own = partial / _MARK_NAME
 
     def check(self, *, overwrite: bool, restart: bool) -> None:  # noqa: ARG002 -- is refused
@@ -63,12 +63,7 @@ class Upload(Staging):
         mark = self._read_mark()
         if (self._place / MANIFEST_NAME).exists():
             self.clear()
-            raise TargetError(
-                self._place,
-                expected="no dataset of this name yet",
-                found="one",
-                hint="give another --name or --out, or remove it",
-            )
+            raise _taken(self._place, "no dataset of this name yet", "one")
         if mark is None:
             super().clear()  # what it tells of is gone
         elif not self._is_ours():
@@ -84,15 +79,7 @@ class Upload(Staging):
     def begin(self) -> bool:
         """Empty the directory and the place; return whether anything was there."""
         found = super().begin()
-        for side in Side:
-            root = side_root(self._place, side)
-            if names := root.names():
-                raise TargetError(
-                    root,
-                    expected="nothing there",
-                    found=f"{names[0]}, which no unfinished run has left",
-                    hint="give another --name or --out, or remove it",
-                )
+        _check_empty(self._place)
         mark = _Mark(
             run=uuid.uuid4().hex,
             host=socket.gethostname(),
@@ -184,6 +171,36 @@ def working_directory(target: ObjectPath) -> Path:
         )
     key = hashlib.sha256(str(target).encode()).hexdigest()[:16]
     return cache / "uploads" / f"{target.name}-{key}"
+
+
+def check_objects(target: ObjectPath) -> None:
+    """Refuse a place in a store that is taken; what an unfinished run has left there is not told.
+
+    Raises:
+        OSError: it cannot be looked at.
+        TargetError: it is taken.
+    """
+    if (target / MANIFEST_NAME).exists():
+        raise _taken(target, "no dataset of this name yet", "one")
+    if not _mark_of(target).exists():
+        _check_empty(target)
+
+
+def _check_empty(target: ObjectPath) -> None:
+    for side in Side:
+        root = side_root(target, side)
+        if names := root.names():
+            raise _taken(root, "nothing there", f"{names[0]}, which no unfinished run has left")
+
+
+def _taken(place: ObjectPath, expected: str, found: str) -> TargetError:
+    return TargetError(
+        place, expected=expected, found=found, hint="give another --name or --out, or remove it"
+    )
+
+
+def _mark_of(target: ObjectPath) -> ObjectPath:
+    return target.with_name(f".{target.name}.partial")
 
 
 def _is_of_dataset(name: str) -> bool:

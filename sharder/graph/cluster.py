@@ -27,6 +27,7 @@ from sharder.graph.reading import READ, Graph
 from sharder.graph.shipping import ship, unique
 from sharder.sources.source import Source
 from shared.errors import ConfigError, SourceError, TargetError, WorkerError
+from shared.home import is_cached
 
 # With one, a worker that has nothing to do fetches every third block from one that is busy; with
 # two, every tenth.
@@ -180,7 +181,9 @@ class Cluster:
                     f"worker {worker}",
                     expected=f"to see {missing} as this process does",
                     found="nothing there, or something else",
-                    hint="put source and --out on storage that all workers see, at the same path",
+                    hint="name a directory that all workers see in XDG_CACHE_HOME"
+                    if is_cached(Path(missing))
+                    else "put source and --out on storage that all workers see, at the same path",
                 )
 
     def _wait_until_idle(self, run: str) -> None:

@@ -86,10 +86,9 @@ def write(block: Block, before: Numbering, *, shelf: Shelf) -> list[Shard]:
         TargetError: the disk is about to be full.
     """
     # How large a stream is, nobody knew before: stop in time, and leave others some room.
-    if isinstance(shelf.dataset, Path):
-        check_room(
-            shelf.dataset, bytes_=SPARE_BLOCKS * len(block.data), files=SPARE_BLOCKS * len(SIDES)
-        )
+    check_room(
+        shelf.dataset, bytes_=SPARE_BLOCKS * len(block.data), files=SPARE_BLOCKS * len(SIDES)
+    )
     rows_per_shard = shelf.rows_per_shard
     filled: list[_Filled] = []
     for index, side in enumerate(before.sides):

@@ -25,7 +25,7 @@ from sharder.run.first_pass import needs_first_pass
 from sharder.sources.source import Source
 from sharder.split import check_disk, check_training, open_checked, shuffle_bytes
 from shared.block_profile import profile_block
-from shared.errors import ConfigError, no_such_column
+from shared.errors import no_such_column
 from shared.layout import Side
 from shared.manifest import spell_path
 from shared.place import ObjectPath
@@ -65,7 +65,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
         record_bytes: mean size of a record in a shard.
         shards: number of shards of each side; None like `records`, and where times part the sides.
         disk_bytes, inodes: what the shards take.
-        free_bytes, free_inodes: what is free where they would be written.
+        free_bytes, free_inodes: what is free where they would be written; None where nobody knows.
         seconds: that it takes; None like `records`.
         bytes_per_second: of the sources, as they are read.
         memory_bytes: that it takes at most.
@@ -87,7 +87,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     shards: dict[Side, int] | None
     disk_bytes: int | None
     inodes: int | None
-    free_bytes: int
+    free_bytes: int | None
     free_inodes: int | None
     seconds: float | None
     bytes_per_second: float
@@ -106,24 +106,17 @@ def run(config: SplitConfig, label: str | None = None) -> Forecast:
         label: name of the column that will be predicted, to see which others tell it.
 
     Raises:
-        ConfigError: there is no such column, or the place is in a store.
+        ConfigError: there is no such column.
         SourceError: the split would be refused for its sources.
         TargetError: the split would be refused for its target.
     """
-    if isinstance(out := config.out, ObjectPath):
-        raise ConfigError(
-            "--out",
-            expected="a directory, where a plan looks for room",
-            found=str(out),
-            hint="leave it out",
-        )
     # What was detected, and what is doubtful, are in the forecast.
     sources = open_checked(config, Console(quiet=True))
     config = fit(config, sources)
     header = sources[0].header
     if label is not None and label not in header:
         raise no_such_column(f"--label {label}", label, header)
-    check_target(out / config.name, overwrite=config.overwrite)
+    check_target(config.dataset, overwrite=config.overwrite)
     check_disk(sources, config)
     found = survey(sources, config)
     if found.is_whole:
@@ -143,7 +136,7 @@ def run(config: SplitConfig, label: str | None = None) -> Forecast:
     profiled = profile.columns()
     good = found.n_records - len(found.rejected)
     return _expect(
-        find_room(out),
+        None if isinstance(config.out, ObjectPath) else find_room(config.out),
         sources,
         found,
         config,
@@ -179,7 +172,7 @@ def _time_writing(text: bytes, config: SplitConfig) -> float:
 
 
 def _expect(
-    room: Room,
+    room: Room | None,
     sources: Sequence[Source],
     found: Survey,
     config: SplitConfig,
@@ -202,8 +195,10 @@ def _expect(
         shards = _count_shards(good, config)
         inodes = sum(shards.values()) if shards else good // config.rows_per_shard + len(SIDES)
         header_bytes = len(sources[0].header_line)
-        disk_bytes = room.needed(round(good * record_bytes) + inodes * header_bytes, inodes)
-        disk_bytes += shuffle_bytes(config, found.total_bytes or 0, good)
+        disk_bytes = round(good * record_bytes) + inodes * header_bytes
+        if room is not None:
+            disk_bytes = room.needed(disk_bytes, inodes)
+            disk_bytes += shuffle_bytes(config, found.total_bytes or 0, good)
         seconds = _START_SECONDS + seconds_per_byte * (found.total_bytes or found.read_bytes)
         if needs_first_pass(config.split):
             seconds *= 1 + _FIRST_PASS
@@ -229,8 +224,8 @@ def _expect(
         shards=shards,
         disk_bytes=disk_bytes,
         inodes=inodes,
-        free_bytes=room.bytes,
-        free_inodes=room.files,
+        free_bytes=room.bytes if room else None,
+        free_inodes=room.files if room else None,
         seconds=seconds,
         bytes_per_second=1 / seconds_per_byte if seconds_per_byte else 0.0,
         memory_bytes=foresee(config, sources),

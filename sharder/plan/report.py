@@ -81,9 +81,15 @@ def _expectations(forecast: Forecast) -> list[tuple[str, str]]:
         rows = [("records", f"{about}{records:,}, {each}{rejected}")]
         shards = " + ".join(f"{n:,} {LABELS[side]}" for side, n in (forecast.shards or {}).items())
         rows.append(("shards", f"{about}{shards or f'{forecast.inodes:,} in all'}"))
-        inodes = "" if forecast.free_inodes is None else f" of {forecast.free_inodes:,} free"
-        disk = f"{about}{decimal(forecast.disk_bytes)} of {decimal(forecast.free_bytes)} free"
-        rows.append(("disk", f"{disk}, {forecast.inodes:,} inodes{inodes}"))
+        disk = f"{about}{decimal(forecast.disk_bytes)}"
+        if forecast.free_bytes is None:
+            rows.append(
+                ("store", f"{disk}, {forecast.inodes:,} objects; its room and pace are not known")
+            )
+        else:
+            inodes = "" if forecast.free_inodes is None else f" of {forecast.free_inodes:,} free"
+            disk += f" of {decimal(forecast.free_bytes)} free"
+            rows.append(("disk", f"{disk}, {forecast.inodes:,} inodes{inodes}"))
         rows.append(("time", f"about {_duration(forecast.seconds or 0)}, {speed}"))
     rows.append(("memory", f"at most {mebibytes(forecast.memory_bytes)}"))
     return rows
