@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -34,7 +35,7 @@ from sharder.run.checkpoint import Checkpoint, Job, SourceState, load_checkpoint
 from sharder.sides.strata import Strata
 from sharder.sources.source import open_sources
 from shared.block_profile import profile_block
-from shared.errors import ShardfitError
+from shared.errors import ContractError, ShardfitError
 from shared.layout import MANIFEST_NAME, Side
 from shared.manifest import Split
 from shared.manifest_file import read_manifest
@@ -51,6 +52,10 @@ from trainer.shards.shard import Shard
 from trainer.training.checkpoint import FORMAT, Checkpoints
 
 CORPUS = Path(__file__).with_name("corpus")
+# What a receipt is of; only its checksum counts.
+_RECEIVED = b"a manifest"
+
+T = TypeVar("T")
 
 
 def parse(target: str, data: bytes) -> None:
@@ -64,6 +69,16 @@ def seeds(target: str) -> list[bytes]:
     if target in _MADE:
         return _MADE[target]()
     return [path.read_bytes() for path in sorted((CORPUS / target).iterdir())]
+
+
+def _taken(found: T | None) -> T:
+    """Return what was read; where a parser says by None that it is no good, make it an error.
+
+    Else nobody would see that what the fuzzers begin with is refused at once.
+    """
+    if found is None:
+        raise ContractError("what was read", found="None")
+    return found
 
 
 def parse_records(data: bytes, directory: Path) -> None:
@@ -148,20 +163,21 @@ def parse_array(data: bytes, directory: Path) -> None:
 def parse_sharder_checkpoint(data: bytes, directory: Path) -> None:
     """Read the checkpoint of a split, with a checksum that is right."""
     (directory / ".checkpoint").write_bytes(xxhash.xxh3_128_digest(data) + data)
-    checkpoint = load_checkpoint(directory / ".checkpoint")
-    if checkpoint and checkpoint.profile is not None:
-        restore_profile(checkpoint.profile, ("a", "b"))
+    checkpoint = _taken(load_checkpoint(directory / ".checkpoint"))
+    if checkpoint.profile is not None:
+        _taken(restore_profile(checkpoint.profile, ("a", "b")))
 
 
 def parse_receipt(data: bytes, directory: Path) -> None:
-    """Read the receipt of a split, with a checksum that is right."""
+    """Read the receipt of a split, with a checksum that is right, of a dataset that is there."""
+    (directory / MANIFEST_NAME).write_bytes(_RECEIVED)
     (directory / ".receipt").write_bytes(xxhash.xxh3_128_digest(data) + data)
-    load_receipt(directory / ".receipt", directory)
+    _taken(load_receipt(directory / ".receipt", directory))
 
 
 def parse_profile(data: bytes, directory: Path) -> None:
     """Read the profile in the checkpoint of a split."""
-    restore_profile(data, ("a", "b"))
+    _taken(restore_profile(data, ("a", "b")))
 
 
 def parse_trainer_checkpoint(data: bytes, directory: Path) -> None:
@@ -192,7 +208,8 @@ def _sharder_checkpoint() -> list[bytes]:
 
 def _receipt() -> list[bytes]:
     sources = (Known(100, "0" * 32, True),)
-    return [pack(Receipt(options={"seed": "0"}, sources=sources, manifest="0" * 32))]
+    manifest = xxhash.xxh3_128_hexdigest(_RECEIVED)
+    return [pack(Receipt(options={"seed": "0"}, sources=sources, manifest=manifest))]
 
 
 def _profile() -> list[bytes]:

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parsers import PARSERS, parse, seeds
 
+from shared.errors import ContractError
+
 # A third of the usual number, fifty times as many in the soak.
 FEW = settings().max_examples // 3
 
@@ -65,6 +67,15 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     items = list(node.items()) if isinstance(node, dict) else []
     items += enumerate(node) if isinstance(node, list) else []
     return [path, *(way for key, value in items for way in places(value, (*path, key)))]
+
+
+def test_a_run_whose_classes_are_no_numbers_is_told(tmp_path: Path) -> None:
+    # As hypothesis once found it: such a class ended in a ValueError.
+    document = json.loads(seeds("run")[0])
+    assert document["spec"]["label"]["reading"] == "number"
+    document["spec"]["label"]["classes"][0] = ""
+    with pytest.raises(ContractError, match=r"run\.json: expected a run"):
+        PARSERS["run"](json.dumps(document).encode(), tmp_path)
 
 
 @pytest.mark.parametrize("target", ["manifest", "run", "cache"])
