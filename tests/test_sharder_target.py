@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from splitting import SHARDER, failure, sharder, shell, trapped, tree, write
+
+# As a message spells it.
+SECOND = "%Y-%m-%d %H:%M:%S"
 
 
 def test_an_existing_dataset_is_replaced_only_with_overwrite(tmp_path: Path) -> None:
@@ -49,10 +54,19 @@ def test_ctrl_c_leaves_nothing_and_a_killed_run_is_cleaned_by_the_next(tmp_path:
     assert killed.returncode == -signal.SIGKILL
     assert [path.name for path in (tmp_path / "data").iterdir()] == [".log_quest.partial"]
 
+    before = time.strftime(SECOND)
     interrupted = start(signal.SIGSTOP)
     assert os.WIFSTOPPED(os.waitpid(interrupted.pid, os.WUNTRACED)[1])
+    after = time.strftime(SECOND)
     message = failure("split", "drop.csv", "--out", "data", cwd=tmp_path)
-    assert "expected no other run with this target" in message
+    found = re.search(
+        r"expected no other run with this target, found process (\d+), which has held it since "
+        r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)",
+        message,
+    )
+    assert found, message
+    assert int(found[1]) == interrupted.pid
+    assert before <= found[2] <= after
     os.kill(interrupted.pid, signal.SIGINT)
     os.kill(interrupted.pid, signal.SIGCONT)
     _, stderr = interrupted.communicate(timeout=60)
