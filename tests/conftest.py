@@ -25,8 +25,34 @@ settings.load_profile("test")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Of a module's `dataset`, as `feeding.write_numbered` makes it. Most tests need nothing of that, so
-# it is not imported at the top.
+# The tests of the trainer. Most others need nothing of that, so it is not imported at the top.
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dataset whose caches are of one test; a module may have another one."""
+    from caching import write_log
+
+    return write_log(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 training shards and 3 for validation, the last of each with 5 records."""
+    from feeding import write_numbered
+
+    return write_numbered(tmp_path_factory.mktemp("numbered") / "log", 115, validate=25)
+
+
+@pytest.fixture(scope="module")
+def pair(numbered: Path) -> Iterator[Feed]:
+    """One pair of workers for most tests of a module."""
+    from trainer.sequence import CSVSequence
+
+    feed = CSVSequence(numbered, "clear", cache="off").feed
+    yield feed
+    feed.close()
+
+
+# Of a module's `dataset`, as `feeding.write_numbered` makes it.
 @pytest.fixture
 def spec(dataset: Path) -> FeatureSpec:
     from feeding import open_numbered

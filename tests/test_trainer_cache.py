@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from caching import caches, epoch_of, fill, open_sequence, same, write_log
+from caching import caches, epoch_of, fill, open_sequence, same
 from feeding import write_numbered
 from support import write_dataset
 
@@ -18,11 +18,6 @@ import shared.values
 import trainer.features.encode
 import trainer.features.read
 from shared.layout import Side, list_shards
-
-
-@pytest.fixture
-def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return write_log(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(

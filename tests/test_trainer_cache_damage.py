@@ -13,15 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caching import caches, epoch_of, fill, open_sequence, same, write_log
+from caching import caches, epoch_of, fill, open_sequence, same
 from feeding import ROOT
 
 from trainer.caching.store import clear_caches
-
-
-@pytest.fixture
-def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return write_log(tmp_path, monkeypatch)
 
 
 def _flip(path: Path) -> None:

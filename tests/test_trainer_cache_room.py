@@ -8,17 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caching import caches, epoch_of, fill, open_sequence, same, write_log
+from caching import caches, epoch_of, fill, open_sequence, same
 from faults import leave_free, small_disk
 from feeding import write_numbered
 
 import trainer.caching.store
 from trainer.caching.writer import CacheWriter
-
-
-@pytest.fixture
-def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return write_log(tmp_path, monkeypatch)
 
 
 def test_a_cache_that_does_not_fit_is_not_written(dataset: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import pickle
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,20 +15,6 @@ from shared.errors import ConfigError
 from shared.layout import Side, list_shards
 from trainer.feeding.feed import Feed
 from trainer.sequence import CSVSequence
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 training shards and 3 for validation, the last of each with 5 records."""
-    return write_numbered(tmp_path_factory.mktemp("sequence") / "log", 115, validate=25)
-
-
-@pytest.fixture(scope="module")
-def feed(dataset: Path) -> Iterator[Feed]:
-    """One pair of workers for most tests."""
-    feed = CSVSequence(dataset, "clear", cache="off").feed
-    yield feed
-    feed.close()
 
 
 def records_of(sequence: CSVSequence) -> list[list[tuple[int, float]]]:
@@ -55,20 +40,20 @@ def records_in(dataset: Path, side: Side) -> list[tuple[int, float]]:
     ("batch_size", "batches"), [(None, 12), (1, 115), (7, 17), (10, 12), (64, 2), (1000, 1)]
 )
 def test_every_epoch_has_every_record_exactly_once(
-    dataset: Path,
-    feed: Feed,
+    numbered: Path,
+    pair: Feed,
     batch_size: int | None,
     batches: int,
     workers: int,
     window: int | None,
 ) -> None:
     sequence = CSVSequence(
-        dataset,
-        spec=feed.spec,
+        numbered,
+        spec=pair.spec,
         batch_size=batch_size,
         shuffle_window=window,
         workers=workers,
-        feed=feed if workers else None,
+        feed=pair if workers else None,
         cache="off",
     )
     assert len(sequence) == batches
@@ -79,35 +64,35 @@ def test_every_epoch_has_every_record_exactly_once(
             batches - 1 if batch_size else 0
         )
         records = [record for batch in found for record in batch]
-        assert sorted(records) == records_in(dataset, Side.TRAIN)
+        assert sorted(records) == records_in(numbered, Side.TRAIN)
         epochs.append(records)
         sequence.on_epoch_end()
     assert epochs[0] != epochs[1]
 
 
-def test_without_shuffling_the_records_keep_their_order(dataset: Path, feed: Feed) -> None:
+def test_without_shuffling_the_records_keep_their_order(numbered: Path, pair: Feed) -> None:
     for batch_size in (None, 8):
         sequence = CSVSequence(
-            dataset,
-            spec=feed.spec,
+            numbered,
+            spec=pair.spec,
             side="validate",
             batch_size=batch_size,
             shuffle=False,
-            feed=feed,
+            feed=pair,
             cache="off",
         )
         found = [record for batch in records_of(sequence) for record in batch]
-        assert found == records_in(dataset, Side.VALIDATE)
+        assert found == records_in(numbered, Side.VALIDATE)
 
 
-def test_the_order_is_a_function_of_seed_and_epoch(dataset: Path, feed: Feed) -> None:
+def test_the_order_is_a_function_of_seed_and_epoch(numbered: Path, pair: Feed) -> None:
     def order(seed: int, epoch: int) -> list[list[tuple[int, float]]]:
-        sequence = CSVSequence(dataset, spec=feed.spec, seed=seed, feed=feed, cache="off")
+        sequence = CSVSequence(numbered, spec=pair.spec, seed=seed, feed=pair, cache="off")
         sequence.epoch = epoch
         return records_of(sequence)
 
     first = order(0, 1)
-    sequence = CSVSequence(dataset, spec=feed.spec, feed=feed, cache="off")
+    sequence = CSVSequence(numbered, spec=pair.spec, feed=pair, cache="off")
     records_of(sequence)
     sequence.on_epoch_end()
     assert sequence.epoch == 1
@@ -117,9 +102,9 @@ def test_the_order_is_a_function_of_seed_and_epoch(dataset: Path, feed: Feed) ->
 
 @pytest.mark.parametrize("batch_size", [None, 7])
 def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_asked_for(
-    dataset: Path, feed: Feed, batch_size: int | None
+    numbered: Path, pair: Feed, batch_size: int | None
 ) -> None:
-    sequence = CSVSequence(dataset, spec=feed.spec, batch_size=batch_size, feed=feed, cache="off")
+    sequence = CSVSequence(numbered, spec=pair.spec, batch_size=batch_size, feed=pair, cache="off")
     expected = records_of(sequence)
     found: dict[int, list[int]] = {}
 
@@ -136,15 +121,15 @@ def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_asked_for(
     assert found == {i: [number for number, _ in batch] for i, batch in enumerate(expected)}
 
 
-def test_an_index_beyond_the_end_is_refused(dataset: Path, feed: Feed) -> None:
-    sequence = CSVSequence(dataset, spec=feed.spec, feed=feed, cache="off")
+def test_an_index_beyond_the_end_is_refused(numbered: Path, pair: Feed) -> None:
+    sequence = CSVSequence(numbered, spec=pair.spec, feed=pair, cache="off")
     for index in (-1, len(sequence)):
         with pytest.raises(IndexError):
             sequence[index]
 
 
-def test_a_batch_belongs_to_who_asked_for_it(dataset: Path, feed: Feed) -> None:
-    sequence = CSVSequence(dataset, spec=feed.spec, batch_size=4, feed=feed, cache="off")
+def test_a_batch_belongs_to_who_asked_for_it(numbered: Path, pair: Feed) -> None:
+    sequence = CSVSequence(numbered, spec=pair.spec, batch_size=4, feed=pair, cache="off")
     expected = records_of(sequence)
     for index in range(len(sequence)):
         for array in sequence[index]:
@@ -152,22 +137,22 @@ def test_a_batch_belongs_to_who_asked_for_it(dataset: Path, feed: Feed) -> None:
     assert records_of(sequence) == expected
 
 
-def test_the_shards_of_a_batch_are_named(dataset: Path, feed: Feed) -> None:
+def test_the_shards_of_a_batch_are_named(numbered: Path, pair: Feed) -> None:
     sequence = CSVSequence(
-        dataset, spec=feed.spec, batch_size=15, shuffle=False, feed=feed, cache="off"
+        numbered, spec=pair.spec, batch_size=15, shuffle=False, feed=pair, cache="off"
     )
-    directory = dataset / "splited"
+    directory = numbered / "splited"
     assert sequence.shard_of(1) == f"{directory / 'split_data_00001.csv'} and 1 more"
 
 
-def test_class_weights_are_for_training_only(dataset: Path) -> None:
+def test_class_weights_are_for_training_only(numbered: Path) -> None:
     sequence = CSVSequence(
-        dataset, "clear", class_weight={"1": 3.0}, workers=0, batch_size=15, cache="off"
+        numbered, "clear", class_weight={"1": 3.0}, workers=0, batch_size=15, cache="off"
     )
     batch = sequence[0]
     assert len(batch) == 3
     assert batch[2].tolist() == np.where(batch[1] == 1, 3.0, 1.0).tolist()
-    validate = CSVSequence(dataset, spec=sequence.spec, side="validate", workers=0, cache="off")
+    validate = CSVSequence(numbered, spec=sequence.spec, side="validate", workers=0, cache="off")
     assert len(validate[0]) == 2
 
 
@@ -185,10 +170,10 @@ def test_class_weights_are_for_training_only(dataset: Path) -> None:
     ],
 )
 def test_arguments_that_cannot_be_meant_are_refused(
-    dataset: Path, arguments: dict[str, object], message: str
+    numbered: Path, arguments: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        CSVSequence(dataset, **{"label": "clear", **arguments}, cache="off")  # type: ignore[arg-type]
+        CSVSequence(numbered, **{"label": "clear", **arguments}, cache="off")  # type: ignore[arg-type]
 
 
 def test_a_copy_for_another_process_is_refused_in_plain_words(tmp_path: Path) -> None:

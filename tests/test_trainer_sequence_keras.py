@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -17,20 +16,6 @@ from feeding import ROOT, alive, holds_within, numbers, write_numbered
 from shared.errors import ContractError
 from trainer.feeding.feed import Feed
 from trainer.sequence import Arrays, CSVSequence
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 training shards and 3 for validation, the last of each with 5 records."""
-    return write_numbered(tmp_path_factory.mktemp("sequence") / "log", 115, validate=25)
-
-
-@pytest.fixture(scope="module")
-def feed(dataset: Path) -> Iterator[Feed]:
-    """One pair of workers for most tests."""
-    feed = CSVSequence(dataset, "clear", cache="off").feed
-    yield feed
-    feed.close()
 
 
 class Recorder(CSVSequence):
@@ -70,11 +55,11 @@ def small_model() -> keras.Model:
 
 
 def test_keras_fits_with_the_same_workers_in_every_epoch_and_for_validation(
-    dataset: Path,
+    numbered: Path,
 ) -> None:
-    train = Recorder(dataset, "clear", seed=5, cache="off")
+    train = Recorder(numbered, "clear", seed=5, cache="off")
     validate = CSVSequence(
-        dataset, spec=train.spec, side="validate", shuffle=False, feed=train.feed, cache="off"
+        numbered, spec=train.spec, side="validate", shuffle=False, feed=train.feed, cache="off"
     )
     epochs = Epochs(train)
     history = small_model().fit(
@@ -85,14 +70,14 @@ def test_keras_fits_with_the_same_workers_in_every_epoch_and_for_validation(
     assert len(set(epochs.pids[0])) == 2
     # Keras shuffles the indices too, unless told not to: the order is (seed, epoch)'s all the same.
     for epoch, found in enumerate(epochs.records):
-        again = CSVSequence(dataset, spec=train.spec, seed=5, feed=train.feed, cache="off")
+        again = CSVSequence(numbered, spec=train.spec, seed=5, feed=train.feed, cache="off")
         again.epoch = epoch
         assert found == [numbers(again.spec, again[index][0]) for index in range(len(again))]
     train.close()
     assert holds_within(lambda: not alive(epochs.pids[0]), 10.0)
 
 
-def test_a_short_last_batch_does_not_make_keras_trace_again(dataset: Path, feed: Feed) -> None:
+def test_a_short_last_batch_does_not_make_keras_trace_again(numbered: Path, pair: Feed) -> None:
     traced = []
 
     class Traced(keras.Sequential):  # type: ignore[misc]
@@ -105,9 +90,9 @@ def test_a_short_last_batch_does_not_make_keras_trace_again(dataset: Path, feed:
             return super().test_step(data)
 
     # The last of 8 batches has 3 records, the last of 2 has 9.
-    train = CSVSequence(dataset, spec=feed.spec, batch_size=16, feed=feed, cache="off")
+    train = CSVSequence(numbered, spec=pair.spec, batch_size=16, feed=pair, cache="off")
     validate = CSVSequence(
-        dataset, spec=feed.spec, side="validate", batch_size=16, feed=feed, cache="off"
+        numbered, spec=pair.spec, side="validate", batch_size=16, feed=pair, cache="off"
     )
     model = Traced([keras.Input((1,)), keras.layers.Dense(1, activation="sigmoid")])
     model.compile("sgd", "binary_crossentropy")
@@ -116,9 +101,9 @@ def test_a_short_last_batch_does_not_make_keras_trace_again(dataset: Path, feed:
 
 
 def test_steps_per_epoch_go_through_all_records_before_any_comes_again(
-    dataset: Path, feed: Feed
+    numbered: Path, pair: Feed
 ) -> None:
-    train = Recorder(dataset, spec=feed.spec, feed=feed, cache="off")
+    train = Recorder(numbered, spec=pair.spec, feed=pair, cache="off")
     epochs = Epochs(train)
     small_model().fit(train, steps_per_epoch=4, epochs=3, verbose=0, callbacks=[epochs])
     found = [record for epoch in epochs.records for batch in epoch for record in batch]
@@ -126,9 +111,11 @@ def test_steps_per_epoch_go_through_all_records_before_any_comes_again(
 
 
 def test_the_order_holds_while_keras_goes_from_one_part_of_an_epoch_to_the_next(
-    dataset: Path, feed: Feed
+    numbered: Path, pair: Feed
 ) -> None:
-    plain, parted = (CSVSequence(dataset, spec=feed.spec, feed=feed, cache="off") for _ in range(2))
+    plain, parted = (
+        CSVSequence(numbered, spec=pair.spec, feed=pair, cache="off") for _ in range(2)
+    )
     expected = [numbers(plain.spec, plain[index][0]) for index in range(12)]
     found = []
     for place, index in enumerate([7, 2, 11, 5, 0, 9, 1, 3, 8, 4, 10, 6]):
@@ -217,8 +204,8 @@ def test_ctrl_c_in_a_script_without_a_guard_ends_it_and_its_workers(
     assert list(tmp_path.rglob("*.partial")) == []
 
 
-def test_a_script_without_a_guard_ends_by_itself(dataset: Path, tmp_path: Path) -> None:
-    program = start_script(tmp_path / "script.py", dataset, "on_epoch_end")
+def test_a_script_without_a_guard_ends_by_itself(numbered: Path, tmp_path: Path) -> None:
+    program = start_script(tmp_path / "script.py", numbered, "on_epoch_end")
     out, _ = program.communicate(timeout=60.0)
     first, second, last = out.splitlines()
     assert last == "done"
