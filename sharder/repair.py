@@ -30,7 +30,7 @@ from sharder.run.resume import begin_standing
 from sharder.sources.drop import open_drop
 from sharder.sources.source import Source, open_source
 from shared.durable import sync_file_system, sync_names
-from shared.errors import ConfigError, ContractError, SourceError, TargetError
+from shared.errors import ContractError, SourceError, TargetError, dataset_in_store
 from shared.layout import REJECTED_NAME, Side, shard_path, side_root
 from shared.manifest import File, Manifest
 from shared.manifest import Source as SourceEntry
@@ -83,12 +83,8 @@ def run(dataset: Place, names: Sequence[str] = (), console: Console | None = Non
         TargetError: the dataset cannot be written.
     """
     if isinstance(dataset, ObjectPath):
-        raise ConfigError(
-            dataset,
-            expected="a dataset in a directory of this machine",
-            found="one in a store",
-            hint="fetch it with all its sides, repair it here, and put it back",
-        )
+        hint = "fetch it with all its sides, repair it here, and put it back"
+        raise dataset_in_store(dataset, hint)
     dataset = side_root(dataset, Side.TRAIN)  # which is itself, with a name
     if not hidden_dir(dataset).exists():
         require_manifest(dataset)

@@ -93,6 +93,16 @@ def no_such_column(where: str, name: str, columns: Iterable[str]) -> ConfigError
     )
 
 
+def dataset_in_store(place: object, hint: str) -> ConfigError:
+    """Return the error for a dataset in an object store, where only a directory will do."""
+    return ConfigError(
+        place,
+        expected="a dataset in a directory of this machine",
+        found="one in a store",
+        hint=hint,
+    )
+
+
 def remedy(failure: OSError) -> str:
     """Return what to do about something that the operating system refuses; empty if unknown."""
     if failure.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import xxhash
 
 from shared.block_profile import profile_block
-from shared.errors import ContractError
+from shared.errors import ContractError, dataset_in_store
 from shared.layout import Side, list_shards, shard_dir
 from shared.manifest import Manifest
 from shared.manifest_file import load_manifest
@@ -79,6 +79,7 @@ def open_dataset(
         say: takes a line on what takes long.
 
     Raises:
+        ConfigError: the dataset is in a store.
         ContractError: shards are missing, or are not those of the manifest.
     """
     _refuse_store(path)
@@ -100,7 +101,7 @@ def _refuse_store(dataset: str | os.PathLike[str]) -> None:
     """Refuse a dataset in an object store, and say how to fetch it.
 
     Raises:
-        ContractError: it is a URL, with two slashes or with the one that a `Path` leaves of them.
+        ConfigError: it is a URL, with two slashes or with the one that a `Path` leaves of them.
     """
     match = _URL.match(os.fspath(dataset))
     if match is None or Path(dataset).exists():
@@ -109,12 +110,8 @@ def _refuse_store(dataset: str | os.PathLike[str]) -> None:
     parent, _, name = place.rpartition("/")
     fetch = {"s3": "aws s3 sync", "gs": "gcloud storage rsync --recursive"}.get(scheme, "copy")
     fetch += f" {scheme}://{parent} data"
-    raise ContractError(
-        f"{scheme}://{place}",
-        expected="a dataset in a directory of this machine",
-        found="one in a store",
-        hint=f"fetch it with all its sides: `{fetch}`, and give data/{name}",
-    )
+    hint = f"fetch it with all its sides: `{fetch}`, and give data/{name}"
+    raise dataset_in_store(f"{scheme}://{place}", hint)
 
 
 def _manifest_shards(path: Path, manifest: Manifest, side: Side) -> tuple[Shard, ...]:
