@@ -17,6 +17,7 @@ One matrix, since it is the cheapest to transport and cache, and a plain MLP tak
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -195,7 +196,7 @@ class Category(NamedTuple):
     embedding: int
 
 
-class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What X and Y are made of.
 
     Attributes:
@@ -204,6 +205,8 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
         left_out: the columns that are no features, and why.
         weight: name of the column that says how much each record counts.
         transform: what makes X and Y instead; each of its features is a `Given`.
+
+    What follows from these is found once: workers ask for it with every shard.
     """
 
     features: tuple[Feature, ...]
@@ -212,43 +215,43 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
     weight: str | None = None
     transform: Transform | None = None
 
-    @property
+    @cached_property
     def numeric(self) -> list[Standard | Log | Quantile]:
         """The features that are a number each, in the order of X."""
         return [*self.standard, *self.log, *self.quantile]
 
-    @property
+    @cached_property
     def standard(self) -> list[Standard]:
         """The numbers that are standardised."""
         return [f for f in self.features if isinstance(f, Standard)]
 
-    @property
+    @cached_property
     def log(self) -> list[Log]:
         """The numbers of which the logarithm is standardised."""
         return [f for f in self.features if isinstance(f, Log)]
 
-    @property
+    @cached_property
     def quantile(self) -> list[Quantile]:
         """The numbers that are mapped to the quantiles of a normal distribution."""
         return [f for f in self.features if isinstance(f, Quantile)]
 
-    @property
+    @cached_property
     def temporal(self) -> list[Timestamp]:
         """The features that are times."""
         return [f for f in self.features if isinstance(f, Timestamp)]
 
-    @property
+    @cached_property
     def indicated(self) -> list[Number | Timestamp]:
         """The features that have a missing indicator, in the order of these in X."""
         features: list[Number | Timestamp] = [*self.numeric, *self.temporal]
         return [feature for feature in features if feature.indicator]
 
-    @property
+    @cached_property
     def categorical(self) -> list[Categorical]:
         """The features that are indexes."""
         return [f for f in self.features if isinstance(f, Vocabulary | Hashed | Text)]
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """A name for each of the F columns of X."""
         return [
@@ -259,18 +262,18 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
             *(f.column for f in self.features if isinstance(f, Given)),
         ]
 
-    @property
+    @cached_property
     def width(self) -> int:
         """F, the number of columns of X."""
         return len(self.names)
 
-    @property
+    @cached_property
     def numbers(self) -> slice:
         """The columns of X that are quantities: numbers, indicators, times."""
         indexes = sum(len(_index_names(f)) for f in self.categorical)
         return slice(0, self.width - indexes)
 
-    @property
+    @cached_property
     def categories(self) -> list[Category]:
         """The columns of X that are indexes."""
         found = []
