@@ -85,7 +85,7 @@ def run(config: SplitConfig, console: Console | None = None) -> SplitResult:
             earlier_bytes=sum(source.origin.size or 0 for source in sources),
             memory_bytes=asked.memory_bytes,
         )
-    if config.scheduler is not None and isinstance(config.out, Path):
+    if config.scheduler is not None:
         config = dataclasses.replace(config, out=config.out.absolute())  # others write there
     with staging(
         config.dataset, overwrite=config.overwrite, append=config.append, restart=config.restart

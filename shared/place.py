@@ -50,6 +50,10 @@ class ObjectPath:
         """The URL without its last part."""
         return ObjectPath(self.url.rpartition("/")[0])
 
+    def absolute(self) -> ObjectPath:
+        """Return the URL: it means the same wherever it is read."""
+        return self
+
     def with_name(self, name: str) -> ObjectPath:
         """Return the URL with another last part."""
         return self.parent / name

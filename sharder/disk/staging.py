@@ -43,17 +43,24 @@ class Staging:
         self.buckets = partial / _BUCKETS_NAME
         self.receipt = partial / RECEIPT_NAME
 
-    def check(self, *, overwrite: bool, restart: bool) -> None:  # noqa: ARG002
+    def check_free(self) -> None:
         """Refuse a place that is taken.
-
-        Args:
-            overwrite: whether a dataset that is there is replaced.
-            restart: whether what another run has begun there is removed.
 
         Raises:
             TargetError: it is.
         """
-        check_sides(self._target, overwrite=overwrite)
+        check_sides(self._target, overwrite=False)
+
+    def check_replaceable(self) -> None:
+        """Refuse a place that is taken by what is no dataset.
+
+        Raises:
+            TargetError: it is.
+        """
+        check_sides(self._target, overwrite=True)
+
+    def take_over(self) -> None:
+        """Make what another run has begun there this run's own; none can while it is locked."""
 
     def check_ours(self) -> None:
         """Refuse to go on if another run has taken the place over; none can while it is locked.

@@ -48,10 +48,14 @@ def staging(
     missing = [parent for parent in hidden_dir(dataset).parents if not parent.exists()]
     try:
         with _held(dataset) as staged:
+            if restart:
+                staged.take_over()
             if append:
                 staged.shrink()
+            elif overwrite:
+                staged.check_replaceable()
             else:
-                staged.check(overwrite=overwrite, restart=restart)
+                staged.check_free()
             staged.receipt.unlink(missing_ok=True)  # of another run, or `settle` had found it
             try:
                 yield staged

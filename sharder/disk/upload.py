@@ -58,7 +58,12 @@ class Upload(Staging):
         self._mark = _mark_of(target)
         self._own = partial / _MARK_NAME
 
-    def check(self, *, overwrite: bool, restart: bool) -> None:  # noqa: ARG002 -- is refused
+    def take_over(self) -> None:
+        """Make what another run has begun there this run's own, as its mark says from now on."""
+        if mark := self._read_mark():
+            write_whole(self._own, mark.run.encode())
+
+    def check_free(self) -> None:
         """Refuse a place that is taken."""
         mark = self._read_mark()
         if (self._place / MANIFEST_NAME).exists():
@@ -67,14 +72,12 @@ class Upload(Staging):
         if mark is None:
             super().clear()  # what it tells of is gone
         elif not self._is_ours():
-            if not restart:
-                raise TargetError(
-                    self._place,
-                    expected="no other run with this target",
-                    found=f"process {mark.pid} of {mark.host}, which has begun {mark.since}",
-                    hint="wait for it; if it runs no longer, --restart removes what it has left",
-                )
-            write_whole(self._own, mark.run.encode())
+            raise TargetError(
+                self._place,
+                expected="no other run with this target",
+                found=f"process {mark.pid} of {mark.host}, which has begun {mark.since}",
+                hint="wait for it; if it runs no longer, --restart removes what it has left",
+            )
 
     def begin(self) -> bool:
         """Empty the directory and the place; return whether anything was there."""
