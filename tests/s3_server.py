@@ -55,7 +55,7 @@ class S3Server:
         start(self.refusal, [])
         return []
 
-    def tree(self, prefix: str) -> dict[str, bytes]:
+    def tree(self, prefix: str, *, skipped: str = ".msgpack") -> dict[str, bytes]:
         """Return the bytes of all objects below a prefix; but see `splitting.tree`."""
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"{prefix}/"
@@ -66,7 +66,7 @@ class S3Server:
                 "Body"
             ].read()
             for key in keys
-            if not key.endswith(".msgpack")
+            if not key.endswith(skipped)
         }
 
     def put(self, key: str, data: bytes) -> None:
@@ -103,23 +103,23 @@ class S3Server:
 
     @contextmanager
     def refusing(
-        self, request: str, *, is_done: bool = False, for_good: bool = False
+        self, request: str, *, count: int = 1, is_done: bool = False, for_good: bool = False
     ) -> Iterator[None]:
         """Answer requests with 403 for a while.
 
         Args:
             request: pattern of the requests.
+            count: from so many on.
             is_done: whether the server does what they ask for.
-            for_good: whether it refuses all others behind the first of them, too.
+            for_good: whether it refuses all others from then on, too.
         """
-        has_begun = False
+        seen = 0
 
         def fault(found: str, found_is_done: bool) -> bool:
-            nonlocal has_begun
+            nonlocal seen
             is_it = found_is_done == is_done and re.search(request, found) is not None
-            is_refused = is_it or has_begun
-            has_begun |= is_it and for_good
-            return is_refused
+            seen += is_it
+            return seen >= count and (is_it or for_good)
 
         self.refusal, self.fault = "403 Forbidden", fault
         try:

@@ -66,6 +66,8 @@ def test_a_store_gets_the_dataset_that_a_directory_gets(
     done = sharder("split", "drop.csv", "--out", "s3://drops/same/", *SMALL_BLOCKS, cwd=home)
     assert done.stdout == "s3://drops/same/log_quest\n"
     assert store.tree("same") == tree(on_disk / "data")
+    state = "log_quest/state_1.msgpack"  # the same, too, with blocks of the same size
+    assert store.tree("same", skipped="csv")[state] == (on_disk / "data" / state).read_bytes()
     assert not (home / "cache").exists()
 
     place = "s3://drops/same/log_quest"
@@ -128,6 +130,28 @@ def test_killed_again_and_again_the_store_ends_with_the_same_objects(
     assert "an earlier run has done all of it" in done.stderr
     assert done.stdout == "s3://drops/killed/log_quest\n"
     assert store.tree("killed") == tree(on_disk / "data")
+    assert tree(home / "cache") == {}
+
+
+def test_refused_behind_a_checkpoint_a_run_goes_on_when_the_cause_is_gone(
+    home: Path, on_disk: Path, store: S3Server
+) -> None:
+    command = ("split", "drop.csv", "--out", "s3://drops/refused", *SMALL_BLOCKS)
+    with store.refusing(SHARD, count=26):
+        told = failure(*command, cwd=home)
+    assert told.endswith("Forbidden; what is done is kept: the same command goes on from there\n")
+    assert "going on at 80%" in sharder(*command, cwd=home).stderr
+    assert store.tree("refused") == tree(on_disk / "data")
+    assert tree(home / "cache") == {}
+
+
+def test_a_shuffle_that_was_killed_goes_on_in_a_store(home: Path, store: S3Server) -> None:
+    options = (*SMALL_BLOCKS, "--shuffle", "--out")
+    cut_off(home, store, store.kill_at(SHARD, count=10), *options, "s3://drops/shuffled")
+    done = sharder("split", "drop.csv", *options, "s3://drops/shuffled", cwd=home)
+    assert "going on at 63%" in done.stderr  # in the second pass
+    sharder("split", "drop.csv", *options, "here", cwd=home)
+    assert store.tree("shuffled") == tree(home / "here")
     assert tree(home / "cache") == {}
 
 
