@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,7 @@ class BlockColumn:
 BlockProfile = tuple[BlockColumn, ...]
 
 
-def profile_block(header: Sequence[str], columns: Sequence[pa.StringArray]) -> BlockProfile:
+def profile_block(header: Sequence[str], columns: Iterable[pa.StringArray]) -> BlockProfile:
     """Look at the fields of one block of records.
 
     Args:
