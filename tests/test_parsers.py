@@ -11,7 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parsers import PARSERS, parse, seeds
 
+from sharder.graph.profile import restore_profile
 from shared.errors import ContractError
+from shared.profile import Profile
+from shared.schema import ColumnType
+from shared.snapshot import pack, unpack
 
 # A third of the usual number, fifty times as many in the soak.
 FEW = settings().max_examples // 3
@@ -76,6 +80,13 @@ def test_a_run_whose_classes_are_no_numbers_is_told(tmp_path: Path) -> None:
     document["spec"]["label"]["classes"][0] = ""
     with pytest.raises(ContractError, match=r"run\.json: expected a run"):
         PARSERS["run"](json.dumps(document).encode(), tmp_path)
+
+
+def test_a_profile_whose_parts_do_not_fit_is_not_gone_on_with() -> None:
+    profile = unpack(seeds("profile")[0], Profile)
+    assert restore_profile(pack(profile), ("a", "b"))
+    profile.column_profiles[0].type = ColumnType.TIMESTAMP  # its values are texts
+    assert restore_profile(pack(profile), ("a", "b")) is None
 
 
 @pytest.mark.parametrize("target", ["manifest", "run", "cache"])
