@@ -62,9 +62,29 @@ def test_the_shards_do_not_depend_on_the_memory(large: Path) -> None:
     shards = []
     for asked in (192, 320):
         options = ("--out", asked, "--memory", f"{asked}MiB", *OPTIONS)
-        sharder("split", "large.csv", *options, cwd=large)
+        sharder("split", "part.csv", *options, cwd=large)
         shards.append(tree(large / f"{asked}" / "log_quest" / "splited"))
     assert shards[0] == shards[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "blocks", "times"),
+    [
+        ((), 3, 8),
+        (("--no-profile",), 4, 8),
+        (("--encoding", "cp932"), 3, 12),
+        (("--clean", "my_rules:clean"), 3, 16),
+    ],
+)
+def test_what_is_foreseen_is_what_the_reference_says(
+    large: Path, options: tuple[str, ...], blocks: int, times: int
+) -> None:
+    source = "cp932.csv" if "cp932" in options else "large.csv"
+    usual = ("--workers", 2, "--block-bytes", "8MiB", *OPTIONS, "--out", "none", "--dry-run")
+    told = sharder("split", source, *usual, *options, cwd=large).stderr
+    (found,) = re.findall(r"at most about ([\d,]+) MiB of memory", told)
+    # And the records of three shards.
+    assert 0 <= int(found.replace(",", "")) - (blocks * times * 8 + 155) <= 3
 
 
 def test_where_memory_is_short_there_are_fewer_workers(tmp_path: Path) -> None:
