@@ -25,6 +25,7 @@ from sharder import repair
 from sharder.config import SplitConfig
 from sharder.dataset.mixing import find_shares
 from sharder.dataset.verify import require_manifest
+from sharder.plan import forecast
 from sharder.split import SplitResult, run
 from shared.errors import ConfigError, TargetError
 from shared.place import ObjectPath, Place
@@ -146,10 +147,10 @@ def test_refused_behind_a_checkpoint_a_run_goes_on_when_the_cause_is_gone(
 
 
 def test_a_shuffle_that_was_killed_goes_on_in_a_store(home: Path, store: S3Server) -> None:
-    options = (*SMALL_BLOCKS, "--shuffle", "--out")
+    options = (*BLOCKS, "--shuffle", "--out")
     cut_off(home, store, store.kill_at(SHARD, count=10), *options, "s3://drops/shuffled")
     done = sharder("split", "drop.csv", *options, "s3://drops/shuffled", cwd=home)
-    assert "going on at 63%" in done.stderr  # in the second pass
+    assert "going on at 50%" in done.stderr  # in the second pass
     sharder("split", "drop.csv", *options, "here", cwd=home)
     assert store.tree("shuffled") == tree(home / "here")
     assert tree(home / "cache") == {}
@@ -179,19 +180,18 @@ def test_a_name_is_no_pattern(home: Path, store: S3Server) -> None:
     out = ObjectPath("s3://drops/literal")
     split("run1")
     theirs = store.tree("literal")
-    for name in ("run*", "run[1]"):
-        with (
-            store.refusing("PUT .*/manifest.json"),
-            pytest.raises(TargetError, match=r"manifest.json: expected to write here, found Forb"),
-        ):
-            split(name)
-        assert store.tree("literal") == theirs
+    name = "run[1*]"  # a pattern that matches run1, and not itself
+    with (
+        store.refusing("PUT .*/manifest.json"),
+        pytest.raises(TargetError, match=r"manifest.json: expected to write here, found Forb"),
+    ):
         split(name)
-        found = store.tree("literal")
-        assert found.keys() > theirs.keys()
-        assert f".{name}.partial" not in found
-        theirs = {key: theirs.get(key, data) for key, data in found.items()}
-        assert found == theirs
+    assert store.tree("literal") == theirs
+    split(name)
+    found = store.tree("literal")
+    assert f"{name}/manifest.json" in found
+    assert f".{name}.partial" not in found
+    assert theirs.items() < found.items()
     with pytest.raises(ConfigError, match=r"s3://drops/literal/a::b: expected a URL without ::"):
         split("a::b")
 
@@ -267,23 +267,31 @@ def test_an_answer_that_is_lost_is_asked_for_again(home: Path, store: S3Server) 
 
 
 def test_a_run_into_a_store_keeps_to_its_memory(tmp_path: Path, store: S3Server) -> None:
-    def least(out: str) -> int:
-        command = ("split", "drop.csv", "--out", out, "--memory", "9MiB", *options)
-        told = failure(*command, cwd=tmp_path)
-        return int(re.findall(r"at least ([\d,]+) MiB", told)[0].replace(",", ""))
+    def least(out: Place, rows_per_shard: int) -> int:
+        with pytest.raises(ConfigError, match=r"^--memory") as refused:
+            run(
+                SplitConfig(
+                    sources=(drop,),
+                    out=out,
+                    memory_bytes=1,
+                    rows_per_shard=rows_per_shard,
+                    profile=False,
+                )
+            )
+        return int(re.findall(r"at least ([\d,]+) MiB", str(refused.value))[0].replace(",", ""))
 
+    out, rows = ObjectPath("s3://drops/large"), 10_000_000
     header, _, body = SAMPLE.read_bytes().partition(b"\n")
     drop = write(tmp_path, header + b"\n" + 60_000_000 // len(body) * body)
-    options: tuple[object, ...] = ("--rows-per-shard", 10_000_000, "--no-profile")
-    out = "s3://drops/large"
-    command = (SHARDER, "split", drop, "--out", out, "--memory", f"{least(out)}MiB", *options)
-    status, _, _, peak = run_measured(command, tmp_path)
+    asked = least(out, rows)
+    options = ("--memory", f"{asked}MiB", "--rows-per-shard", rows, "--no-profile")
+    status, _, _, peak = run_measured((SHARDER, "split", drop, "--out", out, *options), tmp_path)
     assert status == 0
-    assert peak <= least(out)
+    assert peak <= asked
 
     os.truncate(drop, 10**10)  # a hole: a few pages on disk
-    options = ("--rows-per-shard", 1000)  # more than 40,000 shards, which the store lists
-    assert least(out) > least("data") + 40
+    # More than 40,000 shards, which the store lists.
+    assert least(out, 1000) > least(tmp_path, 1000) + 40
 
 
 def test_any_store_takes_a_shuffled_dataset_from_a_script(home: Path) -> None:
@@ -333,17 +341,16 @@ def test_a_disk_that_a_store_needs_is_named(home: Path, store: S3Server) -> None
 
 
 def test_a_split_into_a_store_can_be_planned(home: Path, store: S3Server) -> None:
-    command = ("plan", "drop.csv", "--out", "s3://drops/planned")
-    assert re.search(
-        r"^store +1\d\d\.\d kB, \d objects; its room and pace are not known$",
-        sharder(*command, cwd=home).stdout,
-        re.MULTILINE,
-    )
+    told = sharder("plan", "drop.csv", "--out", "s3://drops/planned", cwd=home).stdout
+    line = r"^store +1\d\d\.\d kB, \d objects; its room and pace are not known$"
+    assert re.search(line, told, re.MULTILINE)
     store.put("planned/log_quest_validate/notes", b"theirs")
-    message = failure(*command, cwd=home)
-    assert "planned/log_quest_validate: expected nothing there, found notes" in message
+    config = SplitConfig(sources=(home / "drop.csv",), out=ObjectPath("s3://drops/planned"))
+    with pytest.raises(TargetError, match=r"_validate: expected nothing there, found notes"):
+        forecast.run(config)
     store.put("planned/log_quest/manifest.json", b"theirs")
-    assert "expected no dataset of this name yet, found one" in failure(*command, cwd=home)
+    with pytest.raises(TargetError, match=r"expected no dataset of this name yet, found one"):
+        forecast.run(config)
 
 
 def test_a_cluster_writes_to_a_store(
