@@ -52,19 +52,26 @@ def pair(numbered: Path) -> Iterator[Feed]:
     feed.close()
 
 
-# Of a module's `dataset`, as `feeding.write_numbered` makes it.
+@pytest.fixture(scope="module")
+def forty_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the next three fixtures are of."""
+    from feeding import write_numbered
+
+    return write_numbered(tmp_path_factory.mktemp("feed") / "log", 400)
+
+
 @pytest.fixture
-def spec(dataset: Path) -> FeatureSpec:
+def spec(forty_shards: Path) -> FeatureSpec:
     from feeding import open_numbered
 
-    return open_numbered(dataset)[0]
+    return open_numbered(forty_shards)[0]
 
 
 @pytest.fixture
-def shards(dataset: Path) -> list[Shard]:
+def shards(forty_shards: Path) -> list[Shard]:
     from feeding import open_numbered
 
-    return open_numbered(dataset)[1]
+    return open_numbered(forty_shards)[1]
 
 
 @pytest.fixture

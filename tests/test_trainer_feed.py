@@ -17,11 +17,6 @@ from trainer.feeding.feed import Feed
 from trainer.shards.shard import Shard
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_numbered(tmp_path_factory.mktemp("feed") / "log", 400)  # 40 shards
-
-
 def test_shards_come_in_the_order_they_are_asked_for(feed: Feed, shards: list[Shard]) -> None:
     assert list(read_all(feed, shards, Owner())) == list(range(400))
 

@@ -12,17 +12,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from feeding import ROOT, Owner, alive, holds_within, read_all, write_numbered
+from feeding import ROOT, Owner, alive, holds_within, read_all
 
 from shared.errors import ConfigError, WorkerError
 from trainer.features.spec import FeatureSpec
 from trainer.feeding.feed import Feed
 from trainer.shards.shard import Shard
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_numbered(tmp_path_factory.mktemp("feed") / "log", 400)  # 40 shards
 
 
 def test_closing_leaves_no_process(feed: Feed, shards: list[Shard]) -> None:
@@ -94,8 +89,8 @@ def start_reader(dataset: Path) -> tuple[subprocess.Popen[str], list[int]]:
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_workers_end_with_their_program(dataset: Path, kill: signal.Signals) -> None:
-    program, pids = start_reader(dataset)
+def test_workers_end_with_their_program(forty_shards: Path, kill: signal.Signals) -> None:
+    program, pids = start_reader(forty_shards)
     with program:
         assert len(alive(pids)) == 2
         program.send_signal(kill)
