@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sharder.disk.growth import grow, shrink
 from sharder.disk.receipt import Receipt, load_receipt
+from sharder.disk.writeback import synced_early
 from shared.durable import refuse_link, sync_file_system, sync_names
 from shared.errors import ShardfitError, TargetError, UnreadableError, WorkerError
 from shared.layout import REJECTED_NAME, Side, is_part, shard_dir, shard_number, side_root
@@ -68,6 +70,10 @@ class Staging:
         Raises:
             TargetError: one has.
         """
+
+    def synced_early(self) -> AbstractContextManager[None]:
+        """Bring what is written to the disk while the run goes on."""
+        return synced_early(self._partial)
 
     def begin(self) -> bool:
         """Empty the directory, and lay out a new dataset; return whether anything was there."""

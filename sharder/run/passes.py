@@ -49,7 +49,7 @@ def write_shards(
         SourceError: the sources cannot be split.
         TargetError: the shards cannot be written.
     """
-    with _open_pool(config, sources, staged, console) as pool:
+    with _open_pool(config, sources, staged, console) as pool, staged.synced_early():
         config = replace(config, workers=pool.workers)
         _read_all(sources, staged, shelf, config, standing, pool, console)
         standing.state.ledger.close()
