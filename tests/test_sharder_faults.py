@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import resource
@@ -16,6 +17,11 @@ import pytest
 from faults import failing_disk, leave_free, small_disk
 from killing import OPTIONS, write_log
 from splitting import SHARDER, sharder, tree
+
+from sharder import split
+from sharder.config import SplitConfig
+from sharder.disk import writeback
+from shared.errors import TargetError
 
 PARTIAL = ".log_quest.partial"
 
@@ -108,6 +114,21 @@ def test_a_source_that_cannot_be_read_to_its_end_is_gone_on_with(
     assert status == 0
     assert "going on at " in told
     assert tree(tmp_path / "data") == tree(tmp_path / "undisturbed")
+
+
+def test_what_the_disk_refuses_while_a_run_goes_on_is_told(
+    tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The system tells so once: the last sync would not know.
+    def refuse(_: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(writeback, "sync_file_system", refuse)
+    monkeypatch.setattr(writeback, "_PAUSE_S", 0.0)
+    config = SplitConfig(sources=(undisturbed / "drop.csv",), out=tmp_path / "data")
+    with pytest.raises(TargetError, match="expected to write here, found Input/output error"):
+        split.run(config)
+    assert not (tmp_path / "data/log_quest").exists()
 
 
 def test_too_few_open_files_are_told(tmp_path: Path, undisturbed: Path) -> None:
