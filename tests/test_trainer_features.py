@@ -16,6 +16,7 @@ from shared.errors import ConfigError
 from shared.layout import Side
 from shared.profile import Profile
 from shared.values import read_text
+from trainer.derive.parameters import MAX_WEIGHTS, Share, derive_parameters, share_weights
 from trainer.derive.rules import derive_features, describe_left_out
 from trainer.features.spec import (
     FeatureSpec,
@@ -112,6 +113,22 @@ def test_text_of_many_values_is_hashed(tmp_path: Path) -> None:
 
     assert spec.features == (Hashed(column="word", bins=2048, embedding=50),)
     assert spec.categories[0].cardinality == 2049
+
+
+@pytest.mark.parametrize(
+    ("columns", "bins", "embedding"), [(5, 1 << 14, 50), (60, 1 << 14, 8), (5000, 1 << 7, 8)]
+)
+def test_embeddings_of_many_columns_share_the_memory(
+    columns: int, bins: int, embedding: int
+) -> None:
+    (name,) = (column for column in dataset_of(TABLE).columns if column.name == "name")
+    many = msgspec.structs.replace(name, distinct=10_000)
+    assert share_weights([(many, "hashed")] * columns) == (bins, embedding)
+    assert columns * (bins + 1) * embedding <= MAX_WEIGHTS
+    parameters = derive_parameters(
+        many, "hashed", {}, "zero", None, Share(bins, embedding), where="name"
+    )
+    assert parameters == {"bins": bins, "embedding": embedding}
 
 
 def test_columns_of_x_are_numbers_indicators_cycles_and_categories() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +26,54 @@ SAMPLED = {"log": {"unit", "mean", "std"}, "quantile": {"quantiles"}}
 # Most bins: an embedding of 50 values for each is 3 MB. No measured reason.
 MAX_BINS = 1 << 14
 MAX_EMBEDDING = 50
+# Most weights of all embeddings together, so that a table of many such columns fits into the memory
+# that is promised. Each takes 30 bytes: itself, its gradient, two of the optimiser's, and a copy of
+# the best epoch's.
+MAX_WEIGHTS = 8_000_000
+# Before an embedding gets smaller than this, there are fewer bins. No measured reason.
+_SMALL_EMBEDDING = 8
+# The encodings of texts that are too many to list.
+_HASHED = ("hashed", "text")
 # Tokens of a text that count. No measured reason: two lines of prose.
 _TOKENS = 32
+
+
+class Share(NamedTuple):
+    """What a column may have of the weights.
+
+    Attributes:
+        bins: most bins of a hashed column.
+        embedding: most numbers that stand for a value.
+    """
+
+    bins: int
+    embedding: int
+
+
+def share_weights(columns: Iterable[tuple[Column, str]]) -> Share:
+    """Return what each column may have so that all stay within `MAX_WEIGHTS`, as far as that goes.
+
+    Args:
+        columns: with the names of their encodings.
+    """
+    sizes = Counter(
+        (_bins(column), True) if encoding in _HASHED else (len(column.top), False)
+        for column, encoding in columns
+        if encoding in (*_HASHED, "vocabulary")
+    )
+    share = Share(MAX_BINS, MAX_EMBEDDING)
+    while share.bins > 1:
+        weights = 0
+        for (size, is_hashed), count in sizes.items():
+            cardinality = min(size, share.bins) + 1 if is_hashed else size + VOCABULARY_OFFSET
+            weights += count * cardinality * min(embedding_size(cardinality), share.embedding)
+        if weights <= MAX_WEIGHTS:
+            break
+        if share.embedding > _SMALL_EMBEDDING:
+            share = share._replace(embedding=share.embedding - 1)
+        else:
+            share = share._replace(bins=share.bins // 2)
+    return share
 
 
 def derive_parameters(
@@ -35,6 +82,7 @@ def derive_parameters(
     given: Parameters,
     missing: Missing,
     sample: Float64 | None,
+    share: Share,
     *,
     where: str,
 ) -> Parameters:
@@ -46,6 +94,7 @@ def derive_parameters(
         given: parameters that are not to be derived.
         missing: what becomes of missing numbers, as `trainer.derive.rules.derive_features` has it.
         sample: numbers in the column, shape (R,), where they are needed.
+        share: what it may have of the weights.
         where: what asks for the encoding, for messages.
 
     Raises:
@@ -59,7 +108,7 @@ def derive_parameters(
         start, end = (_moment(value) for value in (column.minimum, column.maximum))
         parameters = {"cyclical": True, "trend": True, "start": start, "end": end}
     else:
-        parameters = _category(column, encoding, given, where)
+        parameters = _category(column, encoding, given, share, where)
     if "fill" in parameters or encoding == "timestamp":
         parameters["indicator"] = missing == "indicator" and column.missing > 0
     return parameters | given
@@ -96,7 +145,9 @@ def _fit(sample: Float64 | None, fit: Callable[[Float64], Any], where: str) -> A
     return found
 
 
-def _category(column: Column, encoding: str, given: Parameters, where: str) -> Parameters:
+def _category(
+    column: Column, encoding: str, given: Parameters, share: Share, where: str
+) -> Parameters:
     if encoding == "vocabulary":
         values = given.get("values")
         if values is None:
@@ -108,10 +159,15 @@ def _category(column: Column, encoding: str, given: Parameters, where: str) -> P
                     hint='give the values that count, or encoding = "hashed"',
                 )
             values = (*(top.value for top in column.top), *column.missing_markers)
-        return {"values": values, "embedding": embedding_size(len(values) + VOCABULARY_OFFSET)}
-    bins = given.get("bins", min(MAX_BINS, 1 << column.distinct.bit_length()))
+        embedding = embedding_size(len(values) + VOCABULARY_OFFSET)
+        return {"values": values, "embedding": min(embedding, share.embedding)}
+    bins = given.get("bins", min(_bins(column), share.bins))
     tokens = {"tokens": _TOKENS} if encoding == "text" else {}
-    return {"bins": bins, "embedding": embedding_size(bins + 1), **tokens}
+    return {"bins": bins, "embedding": min(embedding_size(bins + 1), share.embedding), **tokens}
+
+
+def _bins(column: Column) -> int:
+    return min(MAX_BINS, 1 << column.distinct.bit_length())
 
 
 def embedding_size(cardinality: int) -> int:

@@ -19,7 +19,7 @@ from shared.schema import Column, ColumnType
 from trainer.config import Missing, check_alone
 from trainer.derive.edits import DROP, ENCODINGS, Edits, load_edits
 from trainer.derive.label_rules import derive_label
-from trainer.derive.parameters import SAMPLED, derive_parameters
+from trainer.derive.parameters import SAMPLED, derive_parameters, share_weights
 from trainer.derive.transform_spec import derive_transform
 from trainer.derive.weight_column import check_weights
 from trainer.features.label import ClassWeight, Task
@@ -139,6 +139,7 @@ def _make_features(
     columns = [column for column in dataset.columns if column.name in chosen]
     to_sample = [c.name for c in columns if _is_to_sample(c, chosen[c.name], edits)]
     sample = sample_numbers(dataset, to_sample)
+    share = share_weights((column, chosen[column.name]) for column in columns)
     made: list[Feature] = []
     for column in columns:
         name, encoding = column.name, chosen[column.name]
@@ -147,7 +148,7 @@ def _make_features(
             encoding = "log"
         given = edits.parameters(name, encoding)
         parameters = derive_parameters(
-            column, encoding, given, missing, numbers, where=edits.where(name)
+            column, encoding, given, missing, numbers, share, where=edits.where(name)
         )
         feature: Feature = ENCODINGS[encoding](column=name, **parameters)
         edits.check(feature)
