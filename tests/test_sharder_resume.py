@@ -134,7 +134,7 @@ def test_a_run_that_is_refused_does_not_promise_to_go_on(home: Path) -> None:
     sharder("split", "drop.csv", *OPTIONS, cwd=home)
     cut_off(home, signal.SIGKILL, "--overwrite")
     message = failure("split", "drop.csv", *OPTIONS, cwd=home)
-    assert message.endswith("give another --name or --out, or --overwrite to replace it\n")
+    assert message.endswith("--overwrite to replace it, or it to `trainer fit`\n")
     done = sharder("split", "drop.csv", *OPTIONS, "--overwrite", cwd=home)
     assert "going on at " in done.stderr
 

@@ -208,7 +208,7 @@ def _check_replaceable(root: Path, *, overwrite: bool) -> None:
             root,
             expected="no dataset of this name yet",
             found="one",
-            hint="give another --name or --out, or --overwrite to replace it",
+            hint="give another --name or --out, --overwrite to replace it, or it to `trainer fit`",
         )
     names = {entry.name for entry in root.iterdir()} if root.is_dir() else {root.name}
     if foreign := sorted(name for name in names if not is_part(name)):
