@@ -14,6 +14,11 @@ import pytest
 from measuring import run_measured
 from splitting import SHARDER, sharder, write
 
+from sharder.config import SplitConfig
+from sharder.graph import profile
+from sharder.split import run
+from shared.schema import Column
+
 RECORDS = 4000
 
 
@@ -127,6 +132,25 @@ def test_of_a_long_text_the_profile_keeps_the_beginning(tmp_path: Path) -> None:
     sharder("split", "drop.csv", "--out", ".", "--validate-fraction", 0, cwd=tmp_path)
     (column,) = json.loads(sharder("info", "log_quest", "--json", cwd=tmp_path).stdout)
     assert (column["minimum"], column["maximum"]) == ("a" * 256, "c" * 256)
+
+
+def test_the_profile_does_not_depend_on_the_parts_that_a_block_is_read_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = make_table().to_csv(index=False).splitlines(keepends=True)
+    # What is rejected is in none of them.
+    for number in range(500, RECORDS, 500):
+        lines.insert(number, "bad\n")
+    source = write(tmp_path, "".join(lines))
+
+    def columns(name: str) -> tuple[Column, ...] | None:
+        config = SplitConfig(sources=(source,), out=tmp_path, name=name, max_rejected=1)
+        return run(config).manifest.columns
+
+    assert (whole := columns("whole"))
+    for part in ("_PARSED_BYTES", "_PROFILED_BYTES"):
+        monkeypatch.setattr(profile, part, 5000)
+        assert columns(part.strip("_")) == whole
 
 
 @pytest.mark.parametrize("block_bytes", [100, 8 << 20])

@@ -16,7 +16,8 @@ from shared.errors import ConfigError
 from shared.layout import Side
 from shared.profile import Profile
 from shared.values import read_text
-from trainer.derive.parameters import MAX_WEIGHTS, Share, derive_parameters, share_weights
+from trainer.derive import parameters
+from trainer.derive.parameters import MAX_WEIGHTS, share_weights
 from trainer.derive.rules import derive_features, describe_left_out
 from trainer.features.spec import (
     FeatureSpec,
@@ -105,14 +106,17 @@ def test_numbers_of_all_different_values_are_no_identifiers() -> None:
     assert "power" in [feature.column for feature in derive().features]
 
 
-def test_text_of_many_values_is_hashed(tmp_path: Path) -> None:
+def test_text_of_many_values_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = [[f"word {i % 1500}", str(i % 2)] for i in range(3000)]
-    spec = derive_features(
-        open_dataset(write_dataset(tmp_path / "log", ["word", "clear"], records)), label="clear"
-    )
+    dataset = open_dataset(write_dataset(tmp_path / "log", ["word", "clear"], records))
+    spec = derive_features(dataset, label="clear")
 
     assert spec.features == (Hashed(column="word", bins=2048, embedding=50),)
     assert spec.categories[0].cardinality == 2049
+
+    monkeypatch.setattr(parameters, "MAX_WEIGHTS", 20 * 2049)
+    spec = derive_features(dataset, label="clear")
+    assert spec.features == (Hashed(column="word", bins=2048, embedding=20),)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +129,6 @@ def test_embeddings_of_many_columns_share_the_memory(
     many = msgspec.structs.replace(name, distinct=10_000)
     assert share_weights([(many, "hashed")] * columns) == (bins, embedding)
     assert columns * (bins + 1) * embedding <= MAX_WEIGHTS
-    parameters = derive_parameters(
-        many, "hashed", {}, "zero", None, Share(bins, embedding), where="name"
-    )
-    assert parameters == {"bins": bins, "embedding": embedding}
 
 
 def test_columns_of_x_are_numbers_indicators_cycles_and_categories() -> None:

@@ -48,7 +48,6 @@ ENTRY_BYTES = 8 + 4 + 1
 # Makes the order of the shuffle another than that of the hashes that say the side.
 _SHUFFLE = np.uint64(0x5348554646_4C45)
 
-
 Keys = npt.NDArray[np.uint64]
 
 

@@ -1,7 +1,7 @@
 """The default model, and the loading of the user's own with `--model MODULE:FUNCTION`.
 
-Either is the *core model*: it takes the matrix X of `trainer.features.spec`, shape (B, F), or that
-of a `--transform`, and gives
+Either is the *core model*: it takes the matrix X of `trainer.features.spec`, or that of a
+`--transform`, shape (B, F), and gives
 
     binary          probability of the positive class, shape (B, 1)
     multiclass      probability of each class, shape (B, C)
