@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
+import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -158,3 +159,5 @@ def s3_server() -> Iterator[S3Server]:
             patch.setenv(name, value)
         yield S3Server(server)
     server.stop()
+    # A client that fsspec keeps in this process would ask it for ever, and no later server.
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
