@@ -29,34 +29,48 @@ def hold(directory: Path) -> Iterator[Path]:
     """Hold a directory against other processes, and give it; it is made if there is none.
 
     The lock ends with the process, however that ends; a file that is left over by a SIGKILL locks
-    nobody out. One that was made for nothing, and is still empty at the end, is removed.
+    nobody out. One that is empty at the end is removed, and so are those above
+    it that were made for it.
 
     Raises:
         TargetError: another process holds it, or it cannot be written to.
     """
-    path = directory / LOCK_NAME
+    with _parents_of(directory):
+        path = directory / LOCK_NAME
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            handle = _lock(path)
+        except BlockingIOError:
+            raise TargetError(
+                directory,
+                expected="no other run with this target",
+                found=_holder_of(path),
+                hint="wait for it, or give another target",
+            ) from None
+        except OSError as error:
+            with contextlib.suppress(OSError):  # it is not empty, or not there
+                directory.rmdir()
+            raise TargetError(directory, found=error.strerror or str(error)) from None
+        try:
+            yield directory
+        finally:
+            # Before the lock is let go of: the name may be another's afterwards.
+            with contextlib.suppress(OSError):
+                path.unlink()
+                directory.rmdir()
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def _parents_of(directory: Path) -> Iterator[None]:
+    """Remove those at the end that were not there before, and are empty."""
+    missing = [parent for parent in directory.parents if not os.path.lexists(parent)]
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        handle = _lock(path)
-    except BlockingIOError:
-        raise TargetError(
-            directory,
-            expected="no other run with this target",
-            found=_holder_of(path),
-            hint="wait for it, or give another target",
-        ) from None
-    except OSError as error:
-        with contextlib.suppress(OSError):  # it is not empty, or not there
-            directory.rmdir()
-        raise TargetError(directory, found=error.strerror or str(error)) from None
-    try:
-        yield directory
+        yield
     finally:
-        # Before the lock is let go of: the name may be another's afterwards.
-        with contextlib.suppress(OSError):
-            path.unlink()
-            directory.rmdir()
-        os.close(handle)
+        for parent in missing:
+            with contextlib.suppress(OSError):  # it is not empty, or not there
+                parent.rmdir()
 
 
 def _lock(path: Path) -> int:

@@ -17,3 +17,9 @@ def test_a_full_disk_leaves_no_lock_behind(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not (tmp_path / "run").exists()
+
+
+def test_of_directories_that_were_made_for_it_the_empty_ones_go(tmp_path: Path) -> None:
+    with hold(tmp_path / "new/runs/first"):
+        (tmp_path / "new/kept").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "kept"]

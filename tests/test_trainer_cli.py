@@ -230,16 +230,18 @@ def test_classes_are_predicted_by_their_names(home: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["fit", "data/none", "--label", "clear", "--out", "x"],
+        (["fit", "data/none", "--label", "clear", "--out", "new/x"],
          "data/none/splited: expected a directory of shards, found no such directory"),
-        (["fit", "data/log/manifest.json", "--label", "clear", "--out", "x"],
+        (["fit", "data/log/manifest.json", "--label", "clear", "--out", "new/x"],
          "manifest.json: expected the directory of a dataset, found a file; a CSV is split first"),
         (["evaluate", "runs/none", "data/log"], "runs/none/run.json: expected a finished run"),
         (["predict", "runs/log", "none.csv", "--out", "x"], "none.csv: expected a CSV file"),
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_told(home: Path, args: list[str], message: str) -> None:
+    before = set(home.iterdir())
     assert message in failure(*args, cwd=home)
+    assert set(home.iterdir()) == before
 
 
 def test_an_edited_feature_file_makes_another_run_and_another_cache(home: Path) -> None:

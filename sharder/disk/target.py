@@ -45,38 +45,32 @@ def staging(
         TargetError: the dataset is there already, another run is writing it, or it cannot be
             written. Where something is kept for the next run, a note of the error says so.
     """
-    missing = [parent for parent in hidden_dir(dataset).parents if not parent.exists()]
-    try:
-        with _held(dataset) as staged:
-            if restart:
-                staged.take_over()
+    with _held(dataset) as staged:
+        if restart:
+            staged.take_over()
+        if append:
+            staged.shrink()
+        elif overwrite:
+            staged.check_replaceable()
+        else:
+            staged.check_free()
+        staged.receipt.unlink(missing_ok=True)  # of another run, or `settle` had found it
+        try:
+            yield staged
+            if append:
+                staged.grow()
+            else:
+                staged.publish()
+            # The new dataset is in its place: an old one that cannot be deleted is no failure.
+            with contextlib.suppress(OSError):
+                staged.clear()
+        except BaseException as error:
+            staged.restore()
             if append:
                 staged.shrink()
-            elif overwrite:
-                staged.check_replaceable()
-            else:
-                staged.check_free()
-            staged.receipt.unlink(missing_ok=True)  # of another run, or `settle` had found it
-            try:
-                yield staged
-                if append:
-                    staged.grow()
-                else:
-                    staged.publish()
-                # The new dataset is in its place: an old one that cannot be deleted is no failure.
-                with contextlib.suppress(OSError):
-                    staged.clear()
-            except BaseException as error:
-                staged.restore()
-                if append:
-                    staged.shrink()
-                _note_what_is_left(staged, error)
-                raise
-            staged.receipt.unlink(missing_ok=True)
-    finally:
-        for made in missing:
-            with contextlib.suppress(OSError):  # it is not empty, or not there
-                made.rmdir()
+            _note_what_is_left(staged, error)
+            raise
+        staged.receipt.unlink(missing_ok=True)
 
 
 def _note_what_is_left(staged: Staging, error: BaseException) -> None:
