@@ -71,6 +71,8 @@ class SplitConfig:
         append: whether the sources are the next drop of a dataset that is there; the options that
             count for it must be those that it has.
         overwrite: whether to replace an existing dataset, once the new one is complete.
+        checkpoint_every: number of blocks between two checkpoints, from which a killed run goes
+            on; 0 for as many as take two seconds.
         restart: whether to begin anew where an earlier run of this job was cut off.
     """
 
@@ -104,6 +106,7 @@ class SplitConfig:
     columns: tuple[str, ...] = ()
     append: bool = False
     overwrite: bool = False
+    checkpoint_every: int = 0
     restart: bool = False
 
     @property
@@ -142,6 +145,7 @@ class SplitConfig:
                 found="both",
             )
         _check("--workers", self.workers, 1, 1 << 20)
+        _check("--checkpoint-every", self.checkpoint_every, 0, 1 << 20)
         if self.dashboard or self.scheduler is not None:
             _check_cluster(self)
         _check("--max-rejected", self.max_rejected, 0, 1)

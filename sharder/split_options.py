@@ -102,6 +102,8 @@ SECTIONS: dict[str, tuple[click.Option, ...]] = {
         _option("--scheduler", "Run on a Dask cluster: tcp://HOST:PORT, or a scheduler file.",
                 metavar="ADDRESS"),
         _option("--dashboard", "Show the run in Dask's dashboard, on this machine.", is_flag=True),
+        _option("--checkpoint-every", "Blocks between two checkpoints.",
+                show_default="those of 2 s", metavar="N"),
         _option("--restart", "Begin anew, not where an earlier run was cut off.", is_flag=True),
         click.Option(["--dry-run"], is_flag=True,
                      help="Plan the run, say what it takes, and write nothing."),
@@ -115,6 +117,6 @@ PLAN_SECTIONS = {
                      help="The column that will be predicted: find the columns that tell it."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the plan as JSON."),
     ),
-    **without(SECTIONS, "dry_run", "restart", "clean", "append", "dashboard"),
+    **without(SECTIONS, "dry_run", "checkpoint_every", "restart", "clean", "append", "dashboard"),
 }  # fmt: skip
 PLAN_SECTIONS["The dataset"][0].required = False

@@ -191,7 +191,7 @@ def _sharder_checkpoint() -> list[bytes]:
     source = SourceState("drop.csv", 100, "1", "0" * 32)
     checkpoint = Checkpoint(
         job=Job(options={"seed": "0"}, sources=(source,)),
-        rounds=1,
+        blocks=1,
         read_bytes=50,
         alignment=begin(),
         strata=Strata(),

@@ -52,6 +52,13 @@ CHANGED = """
             raise ValueError("no 900")
         return first(records)
 """
+SLOW = """
+    import os, time
+
+    def clean(records):
+        time.sleep(float(os.environ.get("SECONDS", "0")))
+        return records
+"""
 CLEAN = ("--clean", "rules:clean", "--group-by", "words")
 
 
@@ -120,6 +127,20 @@ def test_a_killed_run_goes_on_unless_the_code_has_changed(undisturbed: Path, hom
     done = sharder("split", "drop.csv", *OPTIONS, *CLEAN, cwd=home, status=1)
     assert "not gone on with: --clean was rules:clean of " in done.stderr
     assert "found ValueError: no 900, line " in done.stderr
+
+
+def test_of_a_slow_run_a_kill_costs_seconds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "slow.py").write_text(textwrap.dedent(SLOW))
+    options = ("--clean", "slow:clean", "--checkpoint-every", "0")
+    sharder("split", "drop.csv", *OPTIONS, *options, "--block-bytes", "64KiB", cwd=home)
+    (home / "data").rename(home / "expected")
+    monkeypatch.setenv("SECONDS", "0.3")
+    cut_off(home, signal.SIGKILL, *options, "--block-bytes", "1600", "--workers", "2")
+    monkeypatch.delenv("SECONDS")
+    done = sharder("split", "drop.csv", *OPTIONS, *options, "--block-bytes", "1600", cwd=home)
+    # The first 16 blocks took more than two seconds.
+    assert f"going on at {16 * 1600 / (home / 'drop.csv').stat().st_size:.0%}" in done.stderr
+    assert tree(home / "data") == tree(home / "expected")
 
 
 def test_code_is_that_of_the_module_that_the_function_is_defined_in_too(home: Path) -> None:

@@ -49,6 +49,17 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(home: Path, undistur
     sharder("verify", "data/log_quest", cwd=home)
 
 
+def test_it_goes_on_at_the_last_finished_block(home: Path, undisturbed: Path) -> None:
+    each = ("--block-bytes", "8000", "--checkpoint-every", "1")  # some six shards a block
+    cut_off(home, signal.SIGKILL, *each, checkpoints=5)
+    size = (home / "drop.csv").stat().st_size
+    told = cut_off(home, signal.SIGKILL, *each, checkpoints=7)
+    assert f"going on at {5 * 8000 / size:.0%}" in told
+    done = sharder("split", "drop.csv", *OPTIONS, *each[:2], cwd=home)
+    assert f"going on at {12 * 8000 / size:.0%}" in done.stderr
+    assert tree(home / "data") == tree(undisturbed / "data")
+
+
 @pytest.mark.parametrize(
     ("source", "options"),
     [

@@ -120,7 +120,7 @@ def more_shards(checkpoint: Checkpoint) -> None:
 
 
 def backwards(checkpoint: Checkpoint) -> None:
-    checkpoint.rounds = -1
+    checkpoint.blocks = -1
 
 
 @pytest.mark.parametrize("edit", [outside, fewer_sides, more_shards, backwards])

@@ -14,8 +14,7 @@ from shared.place import ObjectPath
 
 # Below 2 MiB the overhead of the tasks shows, above 16 MiB only the memory grows.
 _BLOCK_BYTES = 8 * MIB
-# But of a large source blocks are larger, so that there are not more than these: each round of them
-# ends with a checkpoint, which tells of all shards so far.
+# But of a large source blocks are larger, so that there are not more than these.
 _MOST_BLOCKS = 1 << 16
 
 # Where memory is short: fewer workers before blocks smaller than the first of these.

@@ -32,10 +32,13 @@ from shared.manifest import Split, spell_path
 from shared.reading import read_plain
 from shared.snapshot import seal, unseal
 
-FORMAT = 3
+FORMAT = 4
 
 # Options that change neither the bytes nor the profile.
-_FREE = {"sources", "out", "name", "scheduler", "dashboard", "workers", "overwrite", "restart"}
+_FREE = {
+    *("sources", "out", "name", "scheduler", "dashboard", "workers"),
+    *("checkpoint_every", "overwrite", "restart"),
+}
 
 # No run has so many records left over.
 _MAX_BYTES = 4 << 30
@@ -95,7 +98,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     Attributes:
         job: what the run was asked to do.
         split: the rule, with the times that part its sides.
-        rounds: number of rounds that are done.
+        blocks: number of blocks that are done.
         read_bytes: number of bytes that were read of the sources.
         alignment, strata, numbering, ledger: where the chains are.
         profile: as `shared.snapshot.pack` gives it; None without profiling. Apart, since only a
@@ -107,7 +110,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
 
     job: Job
     split: Split
-    rounds: int
+    blocks: int
     read_bytes: int
     alignment: Alignment
     strata: Strata
@@ -125,7 +128,7 @@ class Checkpoint(msgspec.Struct, kw_only=True):
         counts = [len(sizes) for sizes in shards.sizes]
         return (
             self.job.format == FORMAT
-            and self.rounds >= 0
+            and self.blocks >= 0
             and counts == [side.shards for side in self.numbering.sides]
             and [16 * n for n in counts] == [len(some) for some in shards.checksums]
             and len(counts) == len(SIDES)

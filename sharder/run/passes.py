@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
@@ -19,10 +19,11 @@ from sharder.graph.build import State, build
 from sharder.graph.inspect import Records
 from sharder.graph.pool import Pool, threads
 from sharder.graph.write import Shelf, write_left_over
+from sharder.run.pace import Pace
 from sharder.run.progress import ProgressCallback, say
 from sharder.run.resume import Standing
 from sharder.run.shuffle import gather_all
-from sharder.sources.piece import cut_rounds
+from sharder.sources.piece import ROUND_PIECES, cut_rounds
 from sharder.sources.source import Source
 from shared.errors import ConfigError
 
@@ -50,11 +51,11 @@ def write_shards(
         TargetError: the shards cannot be written.
     """
     with _open_pool(config, sources, staged, console) as pool, staged.synced_early():
-        config = replace(config, workers=pool.workers)
-        _read_all(sources, staged, shelf, config, standing, pool, console)
+        config, pace = replace(config, workers=pool.workers), Pace(config.checkpoint_every)
+        _read_all(sources, staged, shelf, config, standing, pace, pool, console)
         standing.state.ledger.close()
         if standing.buckets is not None:
-            gather_all(standing.buckets, standing, staged, shelf, config, pool, console)
+            gather_all(standing.buckets, standing, staged, shelf, config, pace, pool, console)
     standing.shards.add(write_left_over(standing.state.numbering, shelf))
 
 
@@ -87,22 +88,30 @@ def _read_all(
     shelf: Shelf,
     config: SplitConfig,
     standing: Standing,
+    pace: Pace,
     pool: Pool,
     console: Console,
 ) -> None:
     """Write all records to shards, or to the buckets of a shuffle."""
     header = sources[0].header
     total_bytes = _sum(source.origin.size for source in sources)
+    cut = cut_rounds(
+        sources,
+        config.block_bytes,
+        done=standing.blocks,
+        next_size=partial(pace.next_round, ROUND_PIECES),
+    )
     with (
-        closing(cut_rounds(sources, config.block_bytes)) as rounds,
+        closing(cut) as rounds,
         ProgressCallback(total_bytes, standing.earlier_bytes, console) as shown,
     ):
-        for pieces in islice(rounds, standing.rounds, None):
+        for pieces in rounds:
             if not shelf.wants_all_records and shelf.is_full(standing.state.numbering):
                 break
             # Not behind the last round: what is left takes but a moment.
-            if standing.has_news:
-                standing.save(staged)
+            if pace.is_due(ROUND_PIECES):
+                with pace.checkpoint():
+                    standing.save(staged)
             graph, wanted = build(
                 *(pieces, standing.state, header, shelf, config, standing.split),
                 scatter_to=_scatter_to(standing, staged),
@@ -113,9 +122,9 @@ def _read_all(
                 standing.buckets.add(written)
             else:
                 standing.shards.add(chain.from_iterable(written))
-            standing.rounds += 1
+            standing.blocks += len(pieces)
             standing.read_bytes = shown.done_bytes
-            standing.has_news = True
+            pace.add(len(pieces))
 
 
 def _scatter_to(standing: Standing, staged: Staging) -> Callable[[Records, Block], Any] | None:

@@ -42,10 +42,9 @@ class Standing:
         split: the rule that puts the records on their sides.
         state: of the chains.
         shards: all that are written.
-        rounds: number of rounds that are done.
+        blocks: number of blocks that are done.
         read_bytes: number of bytes of the sources that were read, by earlier runs too.
         earlier_bytes: those by earlier runs.
-        has_news: whether this run has done a round.
         buckets: of a shuffle, if the run has one.
         gathered: number of their parts that are in the shards.
     """
@@ -54,10 +53,9 @@ class Standing:
     split: Split
     state: State
     shards: ShardTable
-    rounds: int = 0
+    blocks: int = 0
     read_bytes: int = 0
     earlier_bytes: int = 0
-    has_news: bool = False
     buckets: Buckets | None = None
     gathered: int = 0
 
@@ -73,7 +71,7 @@ class Standing:
         checkpoint = Checkpoint(
             job=self.job,
             split=self.split,
-            rounds=self.rounds,
+            blocks=self.blocks,
             read_bytes=self.read_bytes,
             alignment=self.state.alignment,
             strata=self.state.strata,
@@ -207,7 +205,7 @@ def _restore(earlier: Checkpoint, header: Sequence[str]) -> Standing | None:
             profile=profile,
         ),
         shards=earlier.shards,
-        rounds=earlier.rounds,
+        blocks=earlier.blocks,
         read_bytes=earlier.read_bytes,
         earlier_bytes=earlier.read_bytes,
         buckets=earlier.buckets,

@@ -25,12 +25,13 @@ from sharder.graph.number import Numbering, number
 from sharder.graph.pool import Pool
 from sharder.graph.reading import Graph
 from sharder.graph.write import Shelf, write
+from sharder.run.pace import Pace
 from sharder.run.progress import ProgressCallback
 from sharder.run.resume import Standing
 
 GATHER = "gather"
 
-# Parts in one graph; a checkpoint follows each but the last.
+# Parts in one graph at most: so many wait on disk to be removed.
 ROUND_PARTS = 64
 
 
@@ -40,6 +41,7 @@ def gather_all(
     staged: Staging,
     shelf: Shelf,
     config: SplitConfig,
+    pace: Pace,
     pool: Pool,
     console: Console,
 ) -> None:
@@ -52,18 +54,20 @@ def gather_all(
     done = total * standing.gathered // max(len(parts), 1)
     with ProgressCallback(*(total, done, console), task="shuffling", step=GATHER, measure=_measure):
         while standing.gathered < len(parts) and not shelf.is_full(standing.state.numbering):
-            if standing.has_news:
-                standing.save(staged)
-            left = {part.bucket for part in parts[standing.gathered :]}
-            for bucket in {part.bucket for part in parts[: standing.gathered]} - left:
-                bucket_path(staged.buckets, bucket).unlink(missing_ok=True)
-            some = parts[standing.gathered : standing.gathered + ROUND_PARTS]
+            if pace.is_due(ROUND_PARTS):
+                with pace.checkpoint():
+                    standing.save(staged)
+                left = {part.bucket for part in parts[standing.gathered :]}
+                for bucket in {part.bucket for part in parts[: standing.gathered]} - left:
+                    bucket_path(staged.buckets, bucket).unlink(missing_ok=True)
+            size = pace.next_round(ROUND_PARTS)
+            some = parts[standing.gathered : standing.gathered + size]
             graph, wanted = _build(some, standing.state.numbering, staged, shelf, config)
             written, numbering = pool.get(graph, wanted)
             standing.state = replace(standing.state, numbering=numbering)
             standing.shards.add(chain.from_iterable(written))
             standing.gathered += len(some)
-            standing.has_news = True
+            pace.add(len(some))
 
 
 def _build(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, groupby, islice
+from operator import attrgetter
 
 from sharder.sources.source import Source
 from sharder.sources.stream import Chunk
 from shared.errors import SourceError
 
-# Pieces in one graph. Between two graphs the workers run dry for a moment, so it is many; but a
-# graph takes memory, some 10 KB a piece.
+# Pieces in one graph at most. Between two graphs the workers run dry for a moment, so it is many;
+# but a graph takes memory, some 10 KB a piece.
 ROUND_PIECES = 256
 _FIRST_ROUND_PIECES = 4
 
@@ -35,28 +37,34 @@ class Piece:
     read: Callable[[], Chunk]
 
 
-def cut_rounds(sources: Sequence[Source], piece_bytes: int) -> Generator[list[Piece]]:
+def cut_rounds(
+    sources: Iterable[Source],
+    piece_bytes: int,
+    *,
+    done: int = 0,
+    next_size: Callable[[], int] = lambda: ROUND_PIECES,
+) -> Generator[list[Piece]]:
     """Yield the pieces of the sources, in order, as many as one graph shall have.
 
     Where a stream ends is known only when it was read. So a round may have pieces behind its end,
     which are empty, and the next round is asked for when the one before was read. To have few of
     them, a stream's first round is small, and each is twice as large as the one before.
+
+    Args:
+        sources: to cut.
+        piece_bytes: size of each piece but the last of a source.
+        done: number of pieces to begin behind; with streams among the sources it is 0.
+        next_size: returns the number of pieces of the next round, if they are not of a stream.
     """
-    pieces: list[Piece] = []
-    for source in sources:
-        if source.has_ranges:
-            for piece in _cut_ranges(source, piece_bytes):
-                pieces.append(piece)
-                if len(pieces) == ROUND_PIECES:
-                    yield pieces
-                    pieces = []
+    for has_ranges, some in groupby(sources, attrgetter("has_ranges")):
+        if has_ranges:
+            all_pieces = chain.from_iterable(_cut_ranges(source, piece_bytes) for source in some)
+            pieces = islice(all_pieces, done, None)
+            while a_round := list(islice(pieces, next_size())):
+                yield a_round
         else:
-            if pieces:
-                yield pieces
-                pieces = []
-            yield from _cut_stream(source, piece_bytes)
-    if pieces:
-        yield pieces
+            for source in some:
+                yield from _cut_stream(source, piece_bytes)
 
 
 def _cut_ranges(source: Source, piece_bytes: int) -> Iterator[Piece]:
