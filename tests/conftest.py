@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,12 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("test", patient, max_examples=100)
 settings.register_profile("soak", patient, max_examples=5000)
 settings.load_profile("test")
+
+# What a terminal, or a CI that shows colours, asks of programs is not asked of those under test,
+# and they look for no server of this machine behind a proxy.
+for name in ("COLUMNS", "LINES", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(name, None)
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 # What a shell starts in the background ignores SIGINT, and so would the programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -78,6 +85,6 @@ def shards(forty_shards: Path) -> list[Shard]:
 def feed(spec: FeatureSpec) -> Iterator[Feed]:
     from trainer.feeding.feed import Feed
 
-    feed = Feed(spec, workers=2, timeout_s=20.0)
+    feed = Feed(spec, workers=2)
     yield feed
     feed.close()

@@ -48,8 +48,15 @@ def failing_disk(directory: Path, file: Path, *, byte: int) -> Mapping[str, str]
         pytest.skip("there is no C compiler to make a failing disk with")
     library = directory / "failing_disk.so"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, SHIM, "-ldl"], check=True)
-    return os.environ | {
-        "LD_PRELOAD": str(library),
-        "FAILING_FILE": str(file),
-        "FAILING_BYTE": str(byte),
+    failing = {"FAILING_FILE": str(file), "FAILING_BYTE": str(byte)}
+    return os.environ | preloaded(library) | failing
+
+
+def preloaded(library: Path) -> dict[str, str]:
+    """Return what makes programs load a library before all others."""
+    # A path in LD_PRELOAD ends at a blank.
+    others = os.environ.get("LD_LIBRARY_PATH", "")
+    return {
+        "LD_PRELOAD": library.name,
+        "LD_LIBRARY_PATH": f"{library.parent}{os.pathsep}{others}".rstrip(os.pathsep),
     }

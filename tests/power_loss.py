@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from faults import preloaded
+from patience import PATIENCE_S
 
 SHIM = Path(__file__).with_suffix(".c")
 
@@ -54,10 +56,10 @@ class PowerLoss:
             cwd=self._root,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE_S,
             env=os.environ
+            | preloaded(self._library)
             | {
-                "LD_PRELOAD": str(self._library),
                 "POWER_ROOT": str(self._root),
                 "POWER_LOG": str(self._log),
                 "POWER_KEPT": str(self._kept),
