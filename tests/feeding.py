@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from patience import PATIENCE_S
 from support import write_dataset
 
 from shared.layout import Side
@@ -68,9 +69,9 @@ def alive(pids: Iterable[int]) -> list[int]:
     return [int(pid) for pid, state in map(str.split, listing.splitlines()) if state[0] != "Z"]
 
 
-def holds_within(condition: Callable[[], bool], seconds: float) -> bool:
+def comes_true(condition: Callable[[], bool]) -> bool:
     """Return whether a condition comes true in time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > end:
             return False

@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 from random import Random
 
+from patience import PATIENCE_S
 from splitting import SHARDER, trapped, write
 
 # So small that the source has 322 blocks, and a checkpoint after 256 of them.
-OPTIONS = ("--out", "data", "--block-bytes", "400", "--rows-per-shard", "50",
-           "--checkpoint-every", "256")  # fmt: skip
+OPTIONS = ("--out", "data", "--block-bytes", "400", "--rows-per-shard", "50")
 ENDS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
 CHECKPOINT = Path("data/.log_quest.partial/.checkpoint")
 
@@ -63,7 +63,7 @@ def cut_off(
         env=trapped(home, number, checkpoints=checkpoints, files=files),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == ENDS[number], done.stderr
@@ -71,20 +71,31 @@ def cut_off(
     return done.stderr
 
 
+def trapped_behind(home: Path, renamed: str, number: signal.Signals) -> dict[str, str]:
+    """Return an environment in which a program gets a signal when something has its final name.
+
+    Args:
+        home: a directory that may be written to.
+        renamed: the end of that name.
+        number: of the signal.
+    """
+    (home / "trap").mkdir(exist_ok=True)
+    (home / "trap/sitecustomize.py").write_text(COMMITTED)
+    trap = {"PYTHONPATH": str(home / "trap"), "RENAMED": renamed, "SIGNAL": str(int(number))}
+    return os.environ | trap
+
+
 def cut_off_when_done(
     home: Path, renamed: str, *arguments: object, number: signal.Signals, stdin: bytes = b""
 ) -> str:
     """Start a run that gets a signal when something has its final name; return what it told."""
-    (home / "trap").mkdir(exist_ok=True)
-    (home / "trap/sitecustomize.py").write_text(COMMITTED)
-    trap = {"PYTHONPATH": str(home / "trap"), "RENAMED": renamed, "SIGNAL": str(int(number))}
     done = subprocess.run(
         [SHARDER, *map(str, arguments)],
         cwd=home,
-        env=os.environ | trap,
+        env=trapped_behind(home, renamed, number),
         input=stdin,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.stdout == b""

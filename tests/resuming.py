@@ -9,14 +9,15 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+from patience import PATIENCE_S
 from support import write_dataset
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from training import TRAINER
 
 # A model with state of every kind: random numbers, moving averages of its own and of Adam's. Where
 # FAULT says so, the process meets its end at the first of Python's audit events that matches: it
-# is killed or interrupted, the disk is full, or the file that it opens has vanished or lost its
-# end. Two faults have "; " between them.
+# is killed, interrupted or stopped, the disk is full, or the file that it opens has vanished or
+# lost its end. Two faults have "; " between them.
 MODEL = """
     import errno, os, re, signal, sys
     import keras
@@ -41,6 +42,8 @@ MODEL = """
                 os.kill(os.getpid(), signal.SIGKILL)
             if fault == "interrupted":
                 os.kill(os.getpid(), signal.SIGINT)
+            if fault == "stopped":
+                os.kill(os.getpid(), signal.SIGSTOP)
             if fault == "full":
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if fault == "gone" and os.path.exists(event[1][0]):
@@ -88,7 +91,7 @@ def start_fit(
 def fit(home: Path, out: str, *options: object, status: int = 0, **environment: str) -> str:
     """Run `trainer fit` to its end, and return what it told."""
     with start_fit(home, out, *options, **environment) as process:
-        _, told = process.communicate(timeout=600)
+        _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status, told
     assert "Traceback" not in told
     return told

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import killing
 import pytest
 from dask_cluster import Cluster
-from killing import CHECKPOINT, cut_off, write_log
-from splitting import SHARDER, failure, sharder, tree, write
+from killing import CHECKPOINT, cut_off, cut_off_when_done, write_log
+from splitting import failure, sharder, trapped, tree, write
 
 # Small blocks, and so many that a worker can be killed among them.
 OPTIONS = ("--block-bytes", 8000, "--rows-per-shard", 50)
@@ -39,16 +37,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def start_and_wait(home: Path, *command: object) -> subprocess.Popen[bytes]:
-    """Start a run, and wait until it is in the middle."""
-    process = subprocess.Popen([SHARDER, *map(str, command)], cwd=home, stderr=subprocess.PIPE)
-    shards = home / str(command[-1]) / ".log_quest.partial/log_quest/splited"
-    while not shards.is_dir() or len(list(shards.iterdir())) < 60:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    return process
-
-
 def set_aside(home: Path) -> dict[str, bytes]:
     """Make room for a run again, and return what an undisturbed one has left."""
     found = tree(home / "data")
@@ -64,16 +52,15 @@ def test_a_cluster_gives_the_same_bytes_also_if_a_worker_is_killed(
     sharder(*command, "whole", cwd=undisturbed)
     assert tree(undisturbed / "whole") == expected
 
-    with start_and_wait(undisturbed, *command, "lost") as process:
-        cluster.kill_worker()
-        _, told = process.communicate(timeout=120)
-    assert process.returncode == 0, told.decode()
+    # It dies at the third shard that it is to write.
+    worker = cluster.start_worker(trapped(undisturbed, signal.SIGKILL))
+    sharder(*command, "lost", cwd=undisturbed)
+    assert cluster.wait_for_end_of(worker) == -signal.SIGKILL
     assert tree(undisturbed / "lost") == expected
     assert {path.name for path in (undisturbed / "lost").iterdir()} == {
         "log_quest",
         "log_quest_validate",
     }
-    cluster.start_worker()
 
 
 def test_after_a_kill_the_same_command_goes_on_to_the_same_bytes(
@@ -83,12 +70,8 @@ def test_after_a_kill_the_same_command_goes_on_to_the_same_bytes(
     sharder("split", "drop.csv", *killing.OPTIONS, cwd=tmp_path)
     expected = set_aside(tmp_path)
     command = ("split", "drop.csv", *killing.OPTIONS, "--scheduler", cluster.file)
-    with subprocess.Popen([SHARDER, *map(str, command)], cwd=tmp_path) as process:
-        while not (tmp_path / CHECKPOINT).exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+    cut_off_when_done(tmp_path, "/.checkpoint", *command, number=signal.SIGKILL)
+    assert (tmp_path / CHECKPOINT).exists()
     assert "going on at " in sharder(*command, cwd=tmp_path).stderr
     assert tree(tmp_path / "data") == expected
 
@@ -106,23 +89,13 @@ def test_a_task_that_costs_too_many_workers_stops_the_run_and_another_cluster_go
     fragile = Cluster(tmp_path / "fragile")
     command = ("split", "drop.csv", *killing.OPTIONS, "--scheduler")
     try:
-        fragile.start_worker()
-        started = [SHARDER, *map(str, command), str(fragile.file)]
-        with subprocess.Popen(started, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            assert "going on at " in process.stderr.readline()
-            shards = tmp_path / "data/.log_quest.partial/log_quest/splited"
-            before = len(list(shards.iterdir()))
-            while len(list(shards.iterdir())) == before:
-                assert process.poll() is None
-                time.sleep(0.01)
-            fragile.kill_worker()
-            told = process.stderr.read()
+        # It dies at the third shard that it is to write.
+        fragile.start_worker(trapped(tmp_path, signal.SIGKILL))
+        told = sharder(*command, fragile.file, cwd=tmp_path, status=1).stderr
     finally:
         fragile.stop()
-    assert process.returncode == 1, told
+    assert "going on at " in told
     assert "expected workers that stay alive, found 1 that died at the same task, " in told
-    assert "Traceback" not in told
     assert "going on at " in sharder(*command, cluster.file, cwd=tmp_path).stderr
     assert tree(tmp_path / "data") == expected
 

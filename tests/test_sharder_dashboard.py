@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import signal
@@ -15,25 +16,48 @@ from typing import IO
 
 import pytest
 from killing import OPTIONS, cut_off, write_log
+from patience import PATIENCE_S
 from splitting import SHARDER, sharder, tree, write
 
 _LISTENS = "0A"
 
+# The interpreter of a program imports `sitecustomize` when it starts: no shard is written before
+# the gate is open, so that the run lasts as long as it is looked at.
+GATE = """
+import os, sys, time
+
+def wait(event, arguments):
+    if event == "open" and "split_data_" in str(arguments[0]):
+        while not os.path.exists(os.environ["GATE"]):
+            time.sleep(0.01)
+
+sys.addaudithook(wait)
+"""
+
 
 @contextmanager
-def started(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str, IO[str]]]:
+def started(home: Path) -> Iterator[tuple[subprocess.Popen[str], str, IO[str]]]:
     """Start a run, and wait until it has told where its dashboard is.
 
     Gives the process, the address, and what else it tells.
     """
-    command = [SHARDER, "split", "drop.csv", *OPTIONS, "--dashboard", *options]
-    with subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE, text=True) as process:
+    (home / "gate").mkdir()
+    write(home / "gate", GATE, "sitecustomize.py")
+    env = os.environ | {"GATE": str(home / "gate/open"), "PYTHONPATH": str(home / "gate")}
+    command = [SHARDER, "split", "drop.csv", *OPTIONS, "--dashboard"]
+    with subprocess.Popen(command, cwd=home, env=env, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         told = ""
         while not (found := re.search(r"^dashboard: (\S+)$", told, re.MULTILINE)):
             assert process.poll() is None, told
             told += process.stderr.readline()
         yield process, found[1], process.stderr
+
+
+def interrupt(process: subprocess.Popen[str], home: Path) -> None:
+    """Send Ctrl-C to a run, then let it go on."""
+    process.send_signal(signal.SIGINT)
+    (home / "gate/open").touch()
 
 
 def listens_at(pid: int) -> list[tuple[str, int]]:
@@ -53,8 +77,7 @@ def listens_at(pid: int) -> list[tuple[str, int]]:
 
 
 def test_the_dashboard_shows_a_run_that_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
-    # So long that the page can be looked at before it is interrupted.
-    write_log(tmp_path, 9000)
+    write_log(tmp_path)
     sharder("split", "drop.csv", *OPTIONS, cwd=tmp_path)
     expected = tree(tmp_path / "data")
     shutil.rmtree(tmp_path / "data")
@@ -65,9 +88,9 @@ def test_the_dashboard_shows_a_run_that_goes_on_to_the_same_bytes(tmp_path: Path
         listening = listens_at(process.pid)
         assert ("0100007F", port) in listening
         assert {address for address, _ in listening} == {"0100007F"}
-        with urllib.request.urlopen(url, timeout=60) as page:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as page:
             assert "<title>Dask Diagnostic UI</title>" in page.read().decode()
-        process.send_signal(signal.SIGINT)
+        interrupt(process, tmp_path)
         told = stderr.read()
     assert process.returncode == 130, told
     assert "Traceback" not in told
@@ -81,7 +104,7 @@ def test_the_dashboard_shows_a_run_that_goes_on_to_the_same_bytes(tmp_path: Path
 def test_ctrl_c_as_soon_as_the_dashboard_is_told_of_ends_the_run(tmp_path: Path) -> None:
     write_log(tmp_path)
     with started(tmp_path) as (process, _, stderr):
-        process.send_signal(signal.SIGINT)
+        interrupt(process, tmp_path)
         told = stderr.read()
     assert process.returncode == 130, told
     assert "Traceback" not in told

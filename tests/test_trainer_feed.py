@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from feeding import Owner, alive, holds_within, numbers, open_numbered, read_all, write_numbered
+from feeding import Owner, alive, comes_true, numbers, open_numbered, read_all, write_numbered
+from patience import PATIENCE_S
 
 from shared.errors import ConfigError, ContractError, WorkerError
 from trainer.features.spec import FeatureSpec
@@ -43,7 +44,7 @@ def test_two_owners_read_at_the_same_time(feed: Feed, shards: list[Shard]) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30.0)
+        thread.join(PATIENCE_S)
     assert found == {0: list(range(200)), 20: list(range(200, 400))}
 
 
@@ -73,7 +74,7 @@ def test_a_stopped_worker_is_replaced_after_the_timeout(
     (pid,) = feed.pids
     os.kill(pid, signal.SIGSTOP)
     assert list(read_all(feed, shards, owner)) == list(range(400))
-    assert holds_within(lambda: not alive([pid]), 10.0)
+    assert comes_true(lambda: not alive([pid]))
     said = capfd.readouterr().err
     assert f"worker {pid} gave no answer for 0.5 s while reading {shards[0].path}" in said
     feed.close()
@@ -214,7 +215,7 @@ def test_time_that_nobody_waited_does_not_count_against_a_worker(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    feed = Feed(spec, workers=1, timeout_s=20.0)
+    feed = Feed(spec, workers=1, timeout_s=60.0)
     owner = Owner()
     feed.read([shards[0]], ahead=shards[1:9], owner=owner)
     now_s = time.monotonic

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from feeding import write_numbered
+from patience import PATIENCE_S
 
 from trainer.caching import writer
 from trainer.sequence import CSVSequence
+from trainer.training import pace
 from trainer.training.intake import Intake
 from trainer.training.pace import PaceLine, WaitMeter, advise
 
@@ -29,7 +32,8 @@ def train(
     """Go through an epoch by a clock of its own, in seconds from its begin."""
     line = PaceLine(said.append, meter, epochs=1)
     clock = iter((0.0, 0.0, 2.0, 3.0, 5.0, 8.0, 8.0))
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    # Not `time.monotonic` itself: other threads of this process ask it, too.
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     # The first was asked for late and waited for; the second was there before it was needed; the
     # third came one second late, the fourth two.
     sequence.asked_s = np.array([0.5, 0.9, 1.0, 4.0])
@@ -57,7 +61,7 @@ def test_steps_in_one_call_wait_for_all_their_batches(
 ) -> None:
     meter = WaitMeter(Intake(sequence))
     clock = iter((0.0, 5.0, 9.0))
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     sequence.asked_s = np.array([0.5, 1.0, 2.5, 4.0])
     sequence.handed_s = np.array([1.0, 2.0, 3.0, 7.0])
 
@@ -101,10 +105,10 @@ def test_of_a_cache_is_told_what_became_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The disk takes its time, so that the epoch ends before the cache is complete.
-    complete = writer.CacheWriter._complete
+    complete, ended = writer.CacheWriter._complete, threading.Event()
 
     def complete_later(of: writer.CacheWriter) -> None:
-        time.sleep(0.2)
+        ended.wait(PATIENCE_S)
         complete(of)
 
     monkeypatch.setattr(writer.CacheWriter, "_complete", complete_later)
@@ -126,6 +130,8 @@ def test_of_a_cache_is_told_what_became_of_it(
         for batch in range(batches):
             sequence[batch]
         assert not sequence.is_cached
+        ended.set()
         sequence.close()
+        ended.clear()
         assert advise(meter, workers=2, cache="auto").startswith(told)
         assert bool(said) == (cache == "file")

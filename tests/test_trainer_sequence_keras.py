@@ -11,7 +11,8 @@ from pathlib import Path
 
 import keras
 import pytest
-from feeding import ROOT, alive, holds_within, numbers, write_numbered
+from feeding import ROOT, alive, comes_true, numbers, write_numbered
+from patience import PATIENCE_S
 
 from shared.errors import ContractError
 from trainer.feeding.feed import Feed
@@ -74,7 +75,7 @@ def test_keras_fits_with_the_same_workers_in_every_epoch_and_for_validation(
         again.epoch = epoch
         assert found == [numbers(again.spec, again[index][0]) for index in range(len(again))]
     train.close()
-    assert holds_within(lambda: not alive(epochs.pids[0]), 10.0)
+    assert comes_true(lambda: not alive(epochs.pids[0]))
 
 
 def test_a_short_last_batch_does_not_make_keras_trace_again(numbered: Path, pair: Feed) -> None:
@@ -164,16 +165,17 @@ SCRIPT = """
 
     tell = Tell()
     setattr(tell, sys.argv[2], tell.tell)
-    model.fit(train, validation_data=validate, epochs=2, verbose=0, callbacks=[tell])
+    model.fit(train, validation_data=validate, epochs=int(sys.argv[3]), verbose=0,
+              callbacks=[tell])
     print("done", flush=True)
 """
 
 
-def start_script(path: Path, dataset: Path, tell: str) -> subprocess.Popen[str]:
+def start_script(path: Path, dataset: Path, tell: str, *, epochs: int) -> subprocess.Popen[str]:
     """Start the script; it prints the workers' ids whenever `tell` is called."""
     path.write_text(textwrap.dedent(SCRIPT))
     return subprocess.Popen(
-        [sys.executable, str(path), str(dataset), tell],
+        [sys.executable, str(path), str(dataset), tell, str(epochs)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -187,26 +189,26 @@ def test_ctrl_c_in_a_script_without_a_guard_ends_it_and_its_workers(
     tmp_path: Path, moment: str
 ) -> None:
     dataset = write_numbered(tmp_path / "log", 115, validate=25)
-    with start_script(tmp_path / "script.py", dataset, moment) as program:
+    # So many that they do not end before they are interrupted.
+    with start_script(tmp_path / "script.py", dataset, moment, epochs=1000) as program:
         assert program.stdout is not None
         assert program.stderr is not None
         pids = [int(pid) for pid in program.stdout.readline().split()]
         assert len(alive(pids)) == 2
         program.send_signal(signal.SIGINT)
         try:
-            # It takes 1 s: TensorFlow's own end. The rest is room for a busy machine.
-            program.wait(10.0)
+            program.wait(PATIENCE_S)
         finally:
             program.kill()
-        assert holds_within(lambda: not alive(pids), 10.0)
+        assert comes_true(lambda: not alive(pids))
         assert "KeyboardInterrupt" in program.stderr.read()
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["script.py"]
     assert list(tmp_path.rglob("*.partial")) == []
 
 
 def test_a_script_without_a_guard_ends_by_itself(numbered: Path, tmp_path: Path) -> None:
-    program = start_script(tmp_path / "script.py", numbered, "on_epoch_end")
-    out, _ = program.communicate(timeout=60.0)
+    program = start_script(tmp_path / "script.py", numbered, "on_epoch_end", epochs=2)
+    out, _ = program.communicate(timeout=PATIENCE_S)
     first, second, last = out.splitlines()
     assert last == "done"
     assert first == second
