@@ -12,7 +12,8 @@ from patience import PATIENCE_S
 from splitting import SHARDER, trapped, write
 
 # So small that the source has 322 blocks, and a checkpoint after 256 of them.
-OPTIONS = ("--out", "data", "--block-bytes", "400", "--rows-per-shard", "50")
+OPTIONS = ("--out", "data", "--block-bytes", "400", "--rows-per-shard", "50",
+           "--checkpoint-every", "256")  # fmt: skip
 ENDS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
 CHECKPOINT = Path("data/.log_quest.partial/.checkpoint")
 

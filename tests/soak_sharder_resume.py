@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from dask_cluster import Cluster
 from killing import OPTIONS, write_log
+from patience import PATIENCE_S
 from splitting import SHARDER, sharder, tree
 
 RECEIPT = Path("data/.log_quest.partial/.receipt")
@@ -118,7 +119,7 @@ def run_and_kill(
                 break
             cluster.kill_worker(rng.randrange(len(cluster.workers)))
             cluster.start_worker()
-        _, told = process.communicate(timeout=300)
+        _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode in (CLUSTER_ENDS if "--scheduler" in job else ENDS), told
     assert "Traceback" not in told
     return kills, told

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import PATIENCE_S
+
 from shared.layout import Side, list_shards
 
 SHARDER = str(Path(sys.executable).with_name("sharder"))
@@ -38,7 +40,7 @@ def sharder(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command, and check its exit status."""
     command = [SHARDER, *map(str, args)]
-    run = subprocess.run(command, cwd=cwd, capture_output=True, input=stdin, timeout=120)
+    run = subprocess.run(command, cwd=cwd, capture_output=True, input=stdin, timeout=PATIENCE_S)
     done = subprocess.CompletedProcess(
         command, run.returncode, run.stdout.decode(), run.stderr.decode()
     )
@@ -69,7 +71,7 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=PATIENCE_S,
     )
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 DATA = Path(__file__).parents[1] / "data"
 Records = list[dict[str, str]]
@@ -24,7 +25,7 @@ HEADER = (
 
 def run(*options: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, str(DATA / "make_quest_log.py"), *options]
-    return subprocess.run(command, capture_output=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_S)
 
 
 def make(*options: str) -> bytes:

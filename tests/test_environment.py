@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from splitting import SAMPLE
 
 # No capabilities: what the modes of files say holds for root, too. No terminal, and no stdin.
@@ -52,7 +53,7 @@ def test_no_home_no_terminal_no_locale_and_names_of_all_kinds(tmp_path: Path) ->
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     told = done.stderr.decode()
     assert done.returncode == 0, told

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
+from patience import PATIENCE_S
 from programs import COMMANDS, PROGRAMS, options_of
 
 import sharder
@@ -54,7 +55,7 @@ def test_every_command_and_option_is_documented(
 def test_help_and_version_answer(program: str) -> None:
     path = Path(sys.executable).with_name(program)
     for option in ("--help", "--version"):
-        done = subprocess.run([path, option], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([path, option], capture_output=True, text=True, timeout=PATIENCE_S)
         assert done.returncode == 0, done.stderr
         assert program in done.stdout
 
@@ -76,6 +77,8 @@ def test_ctrl_c_is_answered_while_modules_are_still_imported(program: str, tmp_p
     (tmp_path / "sitecustomize.py").write_text(TRAP)
     path = Path(sys.executable).with_name(program)
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([path, "--help"], env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [path, "--help"], env=env, capture_output=True, text=True, timeout=PATIENCE_S
+    )
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == f"{program}: interrupted; nothing is left behind\n"

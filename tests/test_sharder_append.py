@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE_S
 from splitting import failure, sharder, tree, write
 
 from sharder.config import SplitConfig
@@ -290,7 +291,7 @@ def test_killed_at_any_moment_it_leaves_the_old_dataset_and_ends_with_the_same_b
         env={"PYTHONPATH": str(Path(__file__).parent), "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
     told = home / "told"
     assert done.returncode == 0, done.stderr + (told.read_text()[-2000:] if told.exists() else "")

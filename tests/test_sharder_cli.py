@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from splitting import SAMPLE, SHARDER, failure, sharder, tree, write
 
 
@@ -57,10 +58,14 @@ def test_an_ascii_terminal_gets_the_path_as_it_is_and_tables_in_escapes(tmp_path
     write(tmp_path, "職業\n" + "魔法使い\n" * 20)
     ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
     split = [SHARDER, "split", "drop.csv", "--out", "データ"]
-    done = subprocess.run(split, cwd=tmp_path, env=ascii_only, capture_output=True, timeout=60)
+    done = subprocess.run(
+        split, cwd=tmp_path, env=ascii_only, capture_output=True, timeout=PATIENCE_S
+    )
     assert done.stdout.decode() == "データ/log_quest\n"
     info = [SHARDER, "info", "データ/log_quest"]
-    shown = subprocess.run(info, cwd=tmp_path, env=ascii_only, capture_output=True, timeout=60)
+    shown = subprocess.run(
+        info, cwd=tmp_path, env=ascii_only, capture_output=True, timeout=PATIENCE_S
+    )
     assert rb"\u8077\u696d" in shown.stdout
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from faults import failing_disk, leave_free, small_disk
 from killing import OPTIONS, write_log
+from patience import PATIENCE_S
 from splitting import SHARDER, sharder, tree
 
 from sharder import split
@@ -58,7 +59,7 @@ def run(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         preexec_fn=starve,
     )
     assert "Traceback" not in done.stderr

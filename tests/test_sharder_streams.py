@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from measuring import run_measured
+from patience import PATIENCE_S
 from rich.console import Console
 from rich.filesize import decimal
 from splitting import SHARDER, failure, sharder, tree, write
@@ -80,7 +81,7 @@ def test_stdin_and_a_named_pipe_give_the_same_dataset_as_the_file(
     writer = threading.Thread(target=lambda: (tmp_path / "fifo").write_bytes(pack(TEXT)))
     writer.start()
     sharder("split", "fifo", "--out", "piped", *options, cwd=tmp_path)
-    writer.join(timeout=60)
+    writer.join(timeout=PATIENCE_S)
     for out in ("stdin", "piped"):
         found = tree(tmp_path / out)
         assert b'"bytes": %d' % len(pack(TEXT)) in found.pop("log_quest/manifest.json")
@@ -197,7 +198,7 @@ def test_ctrl_c_ends_a_run_that_waits_for_a_silent_pipe(tmp_path: Path) -> None:
     time.sleep(1)  # it has taken all that there is, and waits for more
     os.kill(process.pid, signal.SIGINT)
     # Its stdin stays open: an end of the pipe would wake it, too.
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=PATIENCE_S) == 130
     stderr = process.stderr.read()
     assert b"interrupted; nothing is left behind" in stderr
     assert not (tmp_path / "data").exists()

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from splitting import SHARDER, failure, sharder, shell, trapped, tree, write
 
 # As a message spells it.
@@ -50,7 +51,7 @@ def test_ctrl_c_leaves_nothing_and_a_killed_run_is_cleaned_by_the_next(tmp_path:
         )
 
     killed = start(signal.SIGKILL)
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=PATIENCE_S)
     assert killed.returncode == -signal.SIGKILL
     assert [path.name for path in (tmp_path / "data").iterdir()] == [".log_quest.partial"]
 
@@ -69,7 +70,7 @@ def test_ctrl_c_leaves_nothing_and_a_killed_run_is_cleaned_by_the_next(tmp_path:
     assert before <= found[2] <= after
     os.kill(interrupted.pid, signal.SIGINT)
     os.kill(interrupted.pid, signal.SIGCONT)
-    _, stderr = interrupted.communicate(timeout=60)
+    _, stderr = interrupted.communicate(timeout=PATIENCE_S)
     assert interrupted.returncode == 130, stderr.decode()
     assert b"Traceback" not in stderr
     assert list((tmp_path / "data").iterdir()) == []

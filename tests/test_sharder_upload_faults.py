@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 from s3_server import S3Server, s3_server
 from splitting import SHARDER, failure, sharder, tree
 from uploading import BLOCKS, SMALL_BLOCKS, split_on_disk, take_source
@@ -49,7 +50,7 @@ def cut_off(home: Path, *arguments: object, status: int = -signal.SIGKILL) -> st
         command, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         arm(process)
-        said, told = process.communicate(timeout=120)
+        said, told = process.communicate(timeout=PATIENCE_S)
     store.fault = lambda _request, _is_done: False
     assert said == ""
     assert process.returncode == status, told

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from caching import caches, epoch_of, fill, open_sequence, same
 from feeding import ROOT
+from patience import PATIENCE_S
 
 from trainer.caching.store import clear_caches
 
@@ -132,7 +133,7 @@ def test_a_run_that_was_killed_leaves_no_cache_and_its_debris_goes(
         [sys.executable, "-c", textwrap.dedent(KILLED), str(dataset), str(int(kill))],
         cwd=ROOT,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == -kill

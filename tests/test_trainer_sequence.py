@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from feeding import numbers, write_numbered
+from patience import PATIENCE_S
 
 from shared.errors import ConfigError
 from shared.layout import Side, list_shards
@@ -117,7 +118,7 @@ def test_a_batch_is_the_same_whenever_and_by_whomever_it_is_asked_for(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30.0)
+        thread.join(PATIENCE_S)
     assert found == {i: [number for number, _ in batch] for i, batch in enumerate(expected)}
 
 

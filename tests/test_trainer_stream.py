@@ -31,7 +31,8 @@ def read(path: Path, types: dict[str, pa.DataType] = TEXT) -> list[tuple[str, ..
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(records=st.lists(_record, max_size=30), block=st.sampled_from([64, 100, 256, 1 << 20]))
 def test_records_are_those_of_python(

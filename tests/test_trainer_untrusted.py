@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE_S
 from resuming import fit, make_home
 from splitting import tree
 from training import TRAINER
@@ -256,7 +257,9 @@ def test_a_source_without_an_end_is_refused(home: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     for name, fault in (("hole.csv", "a line of 16,777,216 characters"), ("pipe.csv", "no plain")):
         command = [TRAINER, "predict", str(home / "run"), name, "--out", "out.csv"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S
+        )
         assert done.returncode == 1
         assert fault in done.stderr
         assert "Traceback" not in done.stderr

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import PATIENCE_S
+
 TRAINER = str(Path(sys.executable).with_name("trainer"))
 
 
@@ -16,7 +18,13 @@ def trainer(
     """Run a command, and check its exit status."""
     command = [TRAINER, *map(str, args)]
     done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, input=stdin, timeout=120, check=False
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        input=stdin,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.returncode == status, f"{command} in {cwd}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr
