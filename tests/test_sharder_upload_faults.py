@@ -175,7 +175,7 @@ def test_a_run_that_was_taken_over_publishes_nothing(
         store.meanwhile(SHARD, lambda: store.put(f"taken/{mark}", OTHER_MARK)),
         pytest.raises(TargetError, match=r"taken it over: process 7 of elsewhere"),
     ):
-        split(block_bytes=400, rows_per_shard=200)
+        split(block_bytes=400, rows_per_shard=200, checkpoint_every=256)
     left = store.tree("taken")
     assert left.pop(mark) == OTHER_MARK
     assert 20 < len(left) < 25  # of 28: until the checkpoint

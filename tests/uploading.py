@@ -9,9 +9,10 @@ import pytest
 from killing import write_log
 from splitting import sharder
 
-# So many blocks that there is a checkpoint, as in `killing`.
-SMALL_BLOCKS = ("--block-bytes", "400", "--rows-per-shard", "200")
-BLOCKS = ("--block-bytes", "20000", "--rows-per-shard", "200")
+# So many blocks that there is a checkpoint, as in `killing`; of others there is none in between,
+# however long they take.
+SMALL_BLOCKS = ("--block-bytes", "400", "--rows-per-shard", "200", "--checkpoint-every", "256")
+BLOCKS = ("--block-bytes", "20000", *SMALL_BLOCKS[2:])
 
 
 def split_on_disk(home: Path) -> Path:
