@@ -109,7 +109,7 @@ def run_and_kill(
     Returns how many kills there were, and what the job told.
     """
     kills = 0
-    more = ("--workers", str(rng.randint(1, 4)), "--checkpoint-every", str(rng.choice([0, 1, 16])))
+    more = ("--workers", str(rng.randint(1, 4)), "--checkpoint-every", str(rng.choice([0, 4, 32])))
     # Twice the seconds, since where much else runs a processor does less in a second.
     with start(home, job, cluster, *more) as process:
         while wait(process, cluster, rng.uniform(0.2, 2 * seconds)) is None:
