@@ -28,7 +28,8 @@ MAKE_LOG = Path(__file__).parents[1] / "data/make_quest_log.py"
 MESSY = ("--block-bytes", "1300", "--no-profile")
 # What a cluster takes of the processors, as a multiple of what threads take.
 CLUSTER_COST = 3
-ENDS = (0, -signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGINT)
+# While the interpreter ends, when all is done, SIGINT has its default effect again.
+ENDS = (0, -signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGINT)
 # Dask gives a task up with the fourth worker that is lost at it.
 CLUSTER_ENDS = (*ENDS, 1)
 # What is killed: source and options. What appends does so to a split of `first.csv`.
