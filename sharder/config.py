@@ -10,6 +10,7 @@ from sharder.records.codec import AUTO, codec_name
 from sharder.records.dialect import PLAIN, Dialect
 from sharder.records.encoding import Encoding
 from sharder.sides.rule import DEFAULT_FRACTION, choose_rule
+from sharder.sources.piece import ROUND_PIECES
 from shared.errors import ConfigError
 from shared.layout import Side
 from shared.manifest import Split
@@ -145,7 +146,7 @@ class SplitConfig:
                 found="both",
             )
         _check("--workers", self.workers, 1, 1 << 20)
-        _check("--checkpoint-every", self.checkpoint_every, 0, 1 << 20)
+        _check("--checkpoint-every", self.checkpoint_every, 0, ROUND_PIECES)
         if self.dashboard or self.scheduler is not None:
             _check_cluster(self)
         _check("--max-rejected", self.max_rejected, 0, 1)
