@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import gzip
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -47,20 +46,15 @@ def run(
     home: Path, *args: object, env: Mapping[str, str] | None = None, files: int | None = None
 ) -> tuple[int, str]:
     """Run `sharder split` into `data`; return its exit status, and what it told."""
-
-    def starve() -> None:
-        if files is not None:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-
+    starve = [] if files is None else ["bash", "-c", 'ulimit -n "$0" && exec "$@"', str(files)]
     done = subprocess.run(
-        [SHARDER, "split", *map(str, args)],
+        [*starve, SHARDER, "split", *map(str, args)],
         cwd=home,
         env=env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         timeout=PATIENCE_S,
-        preexec_fn=starve,
     )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr

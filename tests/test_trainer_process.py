@@ -112,6 +112,8 @@ def test_workers_leave_ctrl_c_to_their_program(feed: Feed, shards: list[Shard]) 
     assert feed.pids == pids
 
 
+# From Python 3.12 on, a fork beside threads is warned of: here it is what is tested.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_of_the_program_is_refused_and_kills_nobody(feed: Feed, shards: list[Shard]) -> None:
     feed.read([shards[0]], owner=Owner())
     fork = os.fork()
