@@ -1,17 +1,21 @@
-"""Training takes no more memory after many epochs than after a few."""
+"""Training takes no more memory after many epochs than after a few, and little for a column."""
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import keras
 import pytest
+from measuring import run_measured
 from support import write_dataset
+from training import TRAINER
 
 from trainer.sequence import CSVSequence
 
@@ -43,6 +47,50 @@ def test_memory_is_flat_over_twenty_epochs(tmp_path: Path, cache: str) -> None:
     command = [sys.executable, __file__, str(dataset), cache]
     found = json.loads(subprocess.check_output(command))
     assert found[-1] - found[4] < 8 << 20, found
+
+
+# Columns by the sort of their encoding, and how often there is one; the others are derived.
+SORTS = {"number": 8, "log": 1, "quantile": 1, "timestamp": 1, "word": 2, "hashed": 1, "text": 1}
+
+
+def write_mixed(path: Path, times: int) -> None:
+    """Write a dataset with so many columns of each sort, and its `features.toml`."""
+    rng = random.Random(0)
+    sorts = [sort for sort, count in SORTS.items() for _ in range(count * times)]
+    header = [f"{sort} {number}" for number, sort in enumerate(sorts)]
+
+    def field(sort: str) -> str:
+        moment = datetime(2024, 1, 1) + timedelta(seconds=rng.randrange(10**8))
+        fields = {
+            "timestamp": moment.isoformat(" "),
+            "word": rng.choice("abcdef"),
+            "hashed": f"p{rng.randrange(50)}",
+            "text": " ".join(rng.choices(["won", "lost", "the", "語"], k=5)),
+        }
+        return "" if rng.random() < 0.05 else fields.get(sort, f"{rng.gauss(10, 3):.2f}")
+
+    records = [[*map(field, sorts), str(rng.randrange(2))] for _ in range(300)]
+    write_dataset(path, [*header, "clear"], records, rows_per_shard=100)
+    tables = [
+        f'[columns."{name}"]\nencoding = "{sort}"\n'
+        for name, sort in zip(header, sorts, strict=True)
+        if sort in ("log", "quantile", "hashed", "text")
+    ]
+    path.with_suffix(".toml").write_text("".join(tables))
+
+
+def test_a_column_takes_little_memory_of_the_model_that_is_saved(tmp_path: Path) -> None:
+    peaks = []
+    for times in (1, 12):
+        write_mixed(tmp_path / f"{times}", times)
+        options = ("--label", "clear", "--features", f"{times}.toml", "--epochs", 1, "--workers", 1)
+        command = (TRAINER, "fit", f"{times}", "--out", f"run{times}", *options)
+        done = run_measured(command, tmp_path)
+        assert done.status == 0, done.stderr
+        assert f"; {15 * times} columns, {63 * times} features; " in done.stderr
+        peaks.append(done.peak)
+    # 165 columns take 53 MiB more; with layers for each of them it was 138.
+    assert peaks[1] - peaks[0] < 95, peaks
 
 
 def main(dataset: str, cache: Any) -> None:

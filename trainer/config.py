@@ -39,7 +39,7 @@ class FitConfig:
         epochs: passes over the training side, at most.
         batch_size: records a batch; None makes each shard a batch.
         workers: processes that read shards; 0 reads in this one.
-        max_queue_size: batches that are read ahead.
+        max_queue_size: batches that are read ahead, at most; see `CSVSequence`.
         worker_timeout: seconds after which a worker that still reads a shard is replaced.
         seed: of the weights and of the order of the batches.
         shuffle_window: number of shards whose records are mixed; None is 64 of a usual width.

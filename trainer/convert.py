@@ -15,7 +15,6 @@ from trainer.features.encode import Encoder
 from trainer.quiet import import_keras
 from trainer.rundir import EXPORT_NAMES, Run, load_run
 from trainer.shards.dataset import Dataset, open_dataset, say_on_stderr
-from trainer.shards.shard import read_table
 from trainer.target import check_free, workshop
 
 _ONNX_PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
@@ -58,14 +57,14 @@ def run(config: ExportConfig, *, say: Callable[[str], None] = say_on_stderr) -> 
             hint="a run of any backend can be exported with it",
         )
     from trainer.serving.onnx_file import serve_onnx, write_onnx
-    from trainer.serving.parity import check_output
+    from trainer.serving.parity import check_output, read_compared
     from trainer.serving.restore import load_model
     from trainer.serving.saved_model import serve_saved_model, write_saved_model
 
     write, serve = (write_onnx, serve_onnx) if is_onnx else (write_saved_model, serve_saved_model)
     model = load_model(config.run, finished, config.model)
     encoder = Encoder(finished.spec)
-    table = read_table(dataset.shards[Side.TRAIN][0], encoder.types)
+    table = read_compared(dataset.shards[Side.TRAIN][0], encoder)
     x = encoder.encode_columns(table)
     with workshop(out) as directory:
         written = directory / out.name

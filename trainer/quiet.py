@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import tempfile
@@ -25,6 +26,8 @@ def import_keras() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    # What was imported stays, so the garbage collector need not look through it again and again.
+    gc.freeze()
 
 
 @contextlib.contextmanager

@@ -30,6 +30,9 @@ from trainer.shards.dataset import Dataset, open_dataset, say_on_stderr
 # Exit functions run before the interpreter is torn down.
 atexit.register(let_go_of_iterators)
 
+# Of the batches that Keras's queue holds. With 1000 records, eight have up to 2,000 features.
+_QUEUE_BYTES = 64 << 20
+
 Arrays = tuple[Float32, Float32] | tuple[Float32, Float32, Float32]
 
 
@@ -99,8 +102,9 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             spec: features and label, instead of `label`.
             batch_size: records in a batch; None takes as many as a shard has.
             workers: number of processes that read shards; 0 reads in this one.
-            max_queue_size: number of batches that are read ahead. No measured reason for the
-                default, beyond that it keeps two workers busy.
+            max_queue_size: number of batches that are read ahead, or fewer if they would take more
+                than 64 MiB. No measured reason for the default, beyond that it keeps two workers
+                busy.
             timeout_s: a worker that needs longer for a shard is replaced.
             seed: of the order; 0 or more.
             shuffle: whether to draw a new order for each epoch.
@@ -167,6 +171,8 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
         )
         self.records = self._reader.records
         self.batch_size = self._reader.plan.batch_size
+        batch_bytes = 4 * self.batch_size * (spec.width + spec.label.outputs)
+        self.max_queue_size = min(max_queue_size, max(1, _QUEUE_BYTES // batch_bytes))
         self._lock = threading.Lock()
         self._in_epoch = False
         self.epoch = 0

@@ -1,4 +1,4 @@
-"""Times as numbers, with NumPy and Arrow; `trainer.serving.preprocess` does the same with Keras.
+"""Times as numbers, with NumPy and Arrow; `trainer.serving.timestamps` does the same with Keras.
 
 Shapes: B records.
 """

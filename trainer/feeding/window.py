@@ -70,11 +70,11 @@ class WindowReader:
             ahead=[self._shards[shard] for shard in ahead],
             owner=self,
         )
-        for shard, arrays in zip(needed, found, strict=True):
-            self._keep(shard, arrays)
-        rest = iter(found)
+        for place, shard in enumerate(needed):
+            self._keep(shard, found[place])
+        found.reverse()
         for window in windows:
-            shards = [next(rest) for _ in self._plan.window(window)]
+            shards = [found.pop() for _ in self._plan.window(window)]
             self._open[window] = shards[0] if len(shards) == 1 else _lay_end_to_end(shards)
 
     def _take(self, part: Part) -> Batch:
@@ -88,5 +88,14 @@ class WindowReader:
         return window.each(lambda array: array[part.start : part.stop].copy())
 
 
-def _lay_end_to_end(batches: Sequence[Batch]) -> Batch:
-    return Batch(*map(np.concatenate, zip(*(batch.arrays for batch in batches), strict=True)))
+def _lay_end_to_end(batches: list[Batch]) -> Batch:
+    """Return batches as one, and empty the list: all of them twice would be much of the memory."""
+    records = sum(len(batch.x) for batch in batches)
+    whole = batches[0].each(lambda array: np.empty((records, *array.shape[1:]), np.float32))
+    start = 0
+    while batches:
+        batch = batches.pop(0)
+        for into, array in zip(whole.arrays, batch.arrays, strict=True):
+            into[start : start + len(array)] = array
+        start += len(batch.x)
+    return whole

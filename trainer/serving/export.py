@@ -16,7 +16,8 @@ import numpy as np
 from keras import ops
 
 from trainer.features.spec import FeatureSpec, Number
-from trainer.serving.preprocess import PREPROCESSING, Tensor, build_preprocessing
+from trainer.serving.preprocess import PREPROCESSING, build_preprocessing, stack_columns
+from trainer.serving.timestamps import Tensor
 
 UNITS = "original_units"
 
@@ -59,7 +60,7 @@ def export_model(core: keras.Model, spec: FeatureSpec) -> keras.Model:
         )
         for f in spec.features
     }
-    output = core(build_preprocessing(spec)(list(inputs.values())))
+    output = core(build_preprocessing(spec)(stack_columns(list(inputs.values()))))
     return keras.Model(inputs, _to_units(output, spec))
 
 

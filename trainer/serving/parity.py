@@ -15,10 +15,25 @@ from trainer.features.encode import Encoder, Float32
 from trainer.features.spec import FeatureSpec, Number
 from trainer.serving.export import exported_names
 from trainer.serving.serve import serve, serve_elsewhere
+from trainer.shards.shard import Shard, read_table
 
 # Of a feature, and of an output in standard deviations. Float32 has seven digits; sines and some
 # layers cost a few.
 TOLERANCE = 1e-3
+# Most features of the records that are compared: 1000 records have up to 262 each. What a model
+# computes on the way stays in memory until its end, of a token some twenty numbers for each of its
+# characters.
+_MOST = 1 << 18
+
+
+def read_compared(shard: Shard, encoder: Encoder) -> pa.RecordBatch:
+    """Return the records of a shard that models are compared on: all, if they are not too wide.
+
+    Raises:
+        ContractError: as `trainer.shards.shard.read_table`.
+    """
+    table = read_table(shard, encoder.types)
+    return table.take(pa.array(range(min(len(table), max(1, _MOST // encoder.spec.width)))))
 
 
 def raw_inputs(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from shared.errors import ModelError
 from shared.user_code import import_user_module
-from trainer.serving.preprocess import PREPROCESSING
+from trainer.serving.preprocess import PREPROCESSING, stack_columns
 
 Array = npt.NDArray[Any]
 
@@ -37,7 +37,7 @@ def serve(path: Path, raw: Mapping[str, Array]) -> tuple[Array, Array]:
     saved = keras.saving.load_model(path)
     # Called, not `predict_on_batch`, which would trace each of two models for one batch.
     inputs = {name: keras.ops.convert_to_tensor(values) for name, values in raw.items()}
-    features = saved.get_layer(PREPROCESSING)(list(inputs.values()))
+    features = saved.get_layer(PREPROCESSING)(stack_columns(list(inputs.values())))
     return np.asarray(features), np.asarray(saved(inputs))
 
 

@@ -15,9 +15,8 @@ from trainer.features.spec import FeatureSpec
 from trainer.features.transform import make_encoder
 from trainer.rundir import MODEL_NAME, TEMPORARY_NAME, discard_results
 from trainer.serving.export import copy_to_serve, export_model
-from trainer.serving.parity import check_parity
+from trainer.serving.parity import check_parity, read_compared
 from trainer.shards.dataset import Dataset
-from trainer.shards.shard import read_table
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Saver:
         """
         temporary = self.out / TEMPORARY_NAME
         encoder = make_encoder(self.spec)
-        records = read_table(self.dataset.shards[Side.TRAIN][0], encoder.types)
+        records = read_compared(self.dataset.shards[Side.TRAIN][0], encoder)
         try:
             temporary.unlink(missing_ok=True)  # Keras would write through a link
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable
 
 import keras
@@ -121,6 +122,8 @@ def _fit(
         # Now, too: that a model of one's own cannot be saved must not be found out after hours.
         # Nothing is refused any more, so what it replaces may go.
         saver.save(discard=discard_run)
+        # The models that were made for it are full of cycles, and training may be long.
+        gc.collect()
         if spec.transform is None:
             save_features(spec, dataset.columns, config.out / FEATURES_NAME)
     journal = Journal(config.out, progress.rows)
