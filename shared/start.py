@@ -5,24 +5,44 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Callable
 from typing import NoReturn
+
+# By then a finaliser is over.
+_MOMENT_S = 0.05
 
 
 def start(program: str) -> None:
     """Run the command line of a stage, the `main` of its module `cli`.
 
-    Ctrl-C is answered while its modules are still being imported, too.
+    Ctrl-C is answered while its modules are still being imported, too, and in a finaliser.
 
     Args:
         program: name of the stage's package, and of its program.
     """
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda found: _raise_again(found, hook)
     try:
         run = importlib.import_module(f"{program}.cli").main
     except KeyboardInterrupt:
         # At once: who is impatient may press it again.
         end(f"{program}: interrupted; nothing is left behind", 130)
     run()
+
+
+def _raise_again(
+    found: sys.UnraisableHookArgs, hook: Callable[[sys.UnraisableHookArgs], object]
+) -> None:
+    """Send Ctrl-C again that came in a finaliser, where Python can only print it."""
+    if not isinstance(found.exc_value, KeyboardInterrupt):
+        hook(found)
+        return
+    again = threading.Timer(_MOMENT_S, os.kill, (os.getpid(), signal.SIGINT))
+    again.daemon = True
+    again.start()
 
 
 def end(message: str, status: int) -> NoReturn:

@@ -5,18 +5,36 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from killing import CHECKPOINT, OPTIONS, cut_off, write_log
-from splitting import SAMPLE, failure, sharder, tree
+from patience import PATIENCE_S
+from splitting import SAMPLE, SHARDER, failure, sharder, trapped, tree
 
 from shared.block_profile import profile_block
 from shared.profile import Profile
 from shared.snapshot import pack, unpack
 from shared.values import read_text
+
+# Python prints what is raised in a finaliser, and goes on.
+FINALISED = """
+import os, signal, sys, time
+
+class Finalised:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+def look(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith("/.checkpoint"):
+        Finalised()
+
+sys.addaudithook(look)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +124,15 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(home: Path, undisturbed: Path) ->
     done = sharder("split", "drop.csv", *OPTIONS, cwd=home)
     assert "going on at " in done.stderr
     assert tree(home / "data") == tree(undisturbed / "data")
+
+
+def test_ctrl_c_in_a_finaliser_is_not_lost(home: Path) -> None:
+    env = trapped(home, signal.SIGINT)
+    (home / "trap/sitecustomize.py").write_text(FINALISED)
+    command = [SHARDER, "split", "drop.csv", *OPTIONS]
+    done = subprocess.run(command, cwd=home, env=env, capture_output=True, timeout=PATIENCE_S)
+    assert done.returncode == 130
+    assert done.stderr.startswith(b"\nsharder: interrupted; what is done is kept")
 
 
 @pytest.mark.parametrize("append", [False, True])
