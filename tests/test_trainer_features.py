@@ -17,8 +17,9 @@ from shared.layout import Side
 from shared.profile import Profile
 from shared.values import read_text
 from trainer.derive import parameters
+from trainer.derive.notes import describe_left_out, describe_width
 from trainer.derive.parameters import MAX_WEIGHTS, share_weights
-from trainer.derive.rules import derive_features, describe_left_out
+from trainer.derive.rules import derive_features
 from trainer.features.spec import (
     FeatureSpec,
     Hashed,
@@ -93,6 +94,16 @@ def test_what_is_left_out_is_said_with_its_reason() -> None:
         "mode: left out, it is constant (campaign)",
         "nothing: left out, it is empty",
     ]
+
+
+def test_a_table_that_may_not_fit_into_the_memory_that_is_promised_is_told() -> None:
+    spec = derive()
+    number = Standard(column="", mean=0.0, std=1.0, fill=0.0, indicator=False)
+    numbers = [msgspec.structs.replace(number, column=f"n{place}") for place in range(4001)]
+
+    (line,) = describe_width(msgspec.structs.replace(spec, features=tuple(numbers)))
+    assert line.startswith("4,001 columns: this may take more than 1.5 GiB of memory, ")
+    assert describe_width(msgspec.structs.replace(spec, features=tuple(numbers[1:]))) == []
 
 
 def test_what_looks_like_an_identifier_is_kept_if_told_so() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from shared.lock import hold
 from trainer.config import FitConfig
-from trainer.derive.rules import derive_features, describe_left_out
+from trainer.derive.notes import describe_left_out, describe_width
+from trainer.derive.rules import derive_features
 from trainer.interrupt import Interrupts
 from trainer.quiet import import_keras
 from trainer.rundir import CHECKPOINTS_NAME, Run, check_target, save_run
@@ -50,7 +51,7 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
             weight_column=config.weight_column,
             transform=config.transform,
         )
-        for line in describe_left_out(spec.left_out):
+        for line in (*describe_left_out(spec.left_out), *describe_width(spec)):
             say(line)
         start = find_start(config, origin_of(config, dataset, spec), say)
         # Not before now: a name that was mistyped is told at once, not after seconds of imports.

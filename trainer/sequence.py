@@ -109,7 +109,7 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             seed: of the order; 0 or more.
             shuffle: whether to draw a new order for each epoch.
             shuffle_window: number of shards whose records are mixed; None is 64, or fewer if these
-                would take more than 128 MiB. Without a cache, twice as many are in memory.
+                would take more than 64 MiB. Without a cache, twice as many are in memory.
             cache: "auto" is beside the dataset, or else in the user's cache directory; "off"; or a
                 directory.
             cache_bytes: what the caches in that directory may take together; None is what the

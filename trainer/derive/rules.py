@@ -19,6 +19,7 @@ from shared.schema import Column, ColumnType
 from trainer.config import Missing, check_alone
 from trainer.derive.edits import DROP, ENCODINGS, Edits, load_edits
 from trainer.derive.label_rules import derive_label
+from trainer.derive.notes import describe_left_out
 from trainer.derive.parameters import SAMPLED, derive_parameters, share_weights
 from trainer.derive.transform_spec import derive_transform
 from trainer.derive.weight_column import check_weights
@@ -154,11 +155,6 @@ def _make_features(
         edits.check(feature)
         made.append(feature)
     return tuple(made)
-
-
-def describe_left_out(left_out: dict[str, str]) -> list[str]:
-    """Return a line on each column that was left out."""
-    return [f"{name or '(no name)'}: left out, {reason}" for name, reason in left_out.items()]
 
 
 def _check_names(

@@ -22,7 +22,7 @@ Drawn = TypeVar("Drawn")
 
 # Figures in docs/decisions.md. The window that is read next may take as much again.
 _WINDOW = 64
-_WINDOW_BYTES = 128 << 20
+_WINDOW_BYTES = 64 << 20
 
 
 def default_window(shard_bytes: int) -> int:

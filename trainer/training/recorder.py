@@ -237,7 +237,7 @@ def _restored(
                 checkpoint.path,
                 expected=f"the variables of this model, {_spell(wanted)}",
                 found=_spell(found),
-                hint="the code of --model has changed: undo that, or remove "
+                hint="the code of --model, or shardfit, has changed: undo that, or remove "
                 f"{checkpoint.path.parent} to begin anew",
             )
     return [
