@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from sharder.config import SplitConfig
-from sharder.dataset.kept import keep, save_kept
+from sharder.dataset.kept import save_kept
 from sharder.dataset.verify import require_manifest
 from sharder.disk.room import check_room
 from sharder.disk.staging import Staging
@@ -214,8 +214,6 @@ def _describe(
     base: Base | None,
 ) -> Manifest:
     """Return the manifest of what was written, and write what another drop goes on from."""
-    # Before the profile is finished, which rounds it.
-    kept = keep(standing.state)
     earlier = base.manifest.drops if base else ()
     first = sources[0]
     state, shards, ledger = standing.state, standing.shards, standing.state.ledger
@@ -245,10 +243,10 @@ def _describe(
         cleaning=None if first.cleaner is None else first.cleaner.code,
         rejected_files=ledger.measure(),
         sides=sides,
-        columns=state.profile.columns() if state.profile else None,
+        columns=None,  # to come
     )
-    save_kept(kept, manifest, staged.dataset)
-    return manifest
+    save_kept(state, manifest, staged.dataset)
+    return replace(manifest, columns=state.profile.columns() if state.profile else None)
 
 
 def _describe_source(source: Source) -> SourceEntry:

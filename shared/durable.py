@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,8 +24,12 @@ def create(temporary: Path) -> BinaryIO:
     return temporary.open("xb")
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file, whole or not at all.
+
+    Args:
+        path: of the file.
+        data: what it gets, or the parts of that.
 
     Raises:
         OSError: it could not be written.
@@ -32,7 +37,7 @@ def write_whole(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with create(temporary) as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

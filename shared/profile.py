@@ -35,7 +35,7 @@ _BOOLEANS = frozenset(TRUE_SPELLINGS + FALSE_SPELLINGS)
 
 
 @dataclass
-class _ColumnProfile:
+class ColumnProfile:
     """The profile of one column, block after block.
 
     Attributes:
@@ -56,6 +56,7 @@ class _ColumnProfile:
     respelled: bool = False
 
     def add(self, block: BlockColumn) -> None:
+        """Add the records of one block."""
         self.empty += block.empty
         self.respelled |= block.respelled
         for marker, times in block.markers.items():
@@ -93,6 +94,7 @@ class _ColumnProfile:
             self.distinct.respell(speller)
 
     def finish(self) -> Column:
+        """Return what is told of the column; it cannot be added to any more."""
         if self.type is ColumnType.TIMESTAMP and not self.markers.keys() <= set(MISSING_MARKERS):
             # Such as 1e999, which is one among numbers only.
             self._widen(ColumnType.TEXT)
@@ -153,13 +155,13 @@ class _ColumnProfile:
 class Profile:
     """The profile of a table, block after block."""
 
-    column_profiles: list[_ColumnProfile]
+    column_profiles: list[ColumnProfile]
 
     @classmethod
     def begin(cls, header: Sequence[str]) -> Profile:
         """Begin with no record of a table with these column names."""
         limits = Limits.of_table(len(header))
-        return cls([_ColumnProfile(name, Distinct.begin(limits)) for name in header])
+        return cls([ColumnProfile(name, Distinct.begin(limits)) for name in header])
 
     def add(self, block: BlockProfile) -> None:
         """Add the records of one block."""

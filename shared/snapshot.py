@@ -7,7 +7,9 @@ few other types are translated here; a class of ours may do it itself, with `dum
 from __future__ import annotations
 
 import os
+import struct
 from array import array
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
@@ -17,6 +19,7 @@ import xxhash
 
 T = TypeVar("T")
 
+_SIZE = struct.Struct("<Q")
 _CHECKSUM_BYTES = 16
 
 
@@ -40,22 +43,45 @@ def unpack(data: bytes | memoryview, type_: type[T]) -> T:
         raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from error
 
 
-def seal(state: object) -> bytes:
-    """Return a state as bytes, behind their checksum."""
-    data = pack(state)
-    return xxhash.xxh3_128_digest(data) + data
+def seal(states: Iterable[object]) -> Iterator[bytes]:
+    """Yield states as bytes, each behind its size, and at the end the checksum of all.
+
+    A state is packed when the one before it was taken: all at once may be a large part of memory.
+    """
+    digest = xxhash.xxh3_128()
+    for state in states:
+        data = pack(state)
+        for part in (_SIZE.pack(len(data)), data):
+            digest.update(part)
+            yield part
+    yield digest.digest()
 
 
-def unseal(data: bytes, type_: type[T]) -> T:
-    """Return the state that was sealed.
+def unseal(data: bytes) -> Iterator[memoryview]:
+    """Yield each state that was sealed, packed as it was.
+
+    Raises:
+        msgspec.DecodeError: they are damaged.
+    """
+    body, checksum = memoryview(data)[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+    if xxhash.xxh3_128_digest(body) != checksum:
+        raise msgspec.DecodeError("another file than was written")
+    while body:
+        head, body = body[: _SIZE.size], body[_SIZE.size :]
+        size = _SIZE.unpack(head)[0] if len(head) == _SIZE.size else 0
+        if not 0 < size <= len(body):
+            raise msgspec.DecodeError("sizes that do not add up")
+        yield body[:size]
+        body = body[size:]
+
+
+def unseal_one(data: bytes, type_: type[T]) -> T:
+    """Return the only state that was sealed.
 
     Raises:
         msgspec.DecodeError: it is damaged, or not of this type.
     """
-    body = memoryview(data)[_CHECKSUM_BYTES:]
-    if xxhash.xxh3_128_digest(body) != data[:_CHECKSUM_BYTES]:
-        raise msgspec.DecodeError("another file than was written")
-    return unpack(body, type_)
+    return unpack(next(unseal(data), b""), type_)
 
 
 def _dump(value: Any) -> object:

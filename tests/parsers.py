@@ -10,7 +10,7 @@ import csv
 import io
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -39,8 +39,8 @@ from shared.errors import ContractError, ShardfitError
 from shared.layout import MANIFEST_NAME, Side
 from shared.manifest import Split
 from shared.manifest_file import read_manifest
-from shared.profile import Profile
-from shared.snapshot import pack
+from shared.profile import ColumnProfile, Profile
+from shared.snapshot import pack, seal
 from shared.values import read_text
 from trainer.caching.cache import CONTENTS_NAME, Contents, map_array, read_contents
 from trainer.derive.edits import load_edits
@@ -162,22 +162,21 @@ def parse_array(data: bytes, directory: Path) -> None:
 
 def parse_sharder_checkpoint(data: bytes, directory: Path) -> None:
     """Read the checkpoint of a split, with a checksum that is right."""
-    (directory / ".checkpoint").write_bytes(xxhash.xxh3_128_digest(data) + data)
-    checkpoint = _taken(load_checkpoint(directory / ".checkpoint"))
-    if checkpoint.profile is not None:
-        _taken(restore_profile(checkpoint.profile, ("a", "b")))
+    (directory / ".checkpoint").write_bytes(data + xxhash.xxh3_128_digest(data))
+    _, columns = _taken(load_checkpoint(directory / ".checkpoint"))
+    _taken(restore_profile(columns, ("a", "b")))
 
 
 def parse_receipt(data: bytes, directory: Path) -> None:
     """Read the receipt of a split, with a checksum that is right, of a dataset that is there."""
     (directory / MANIFEST_NAME).write_bytes(_RECEIVED)
-    (directory / ".receipt").write_bytes(xxhash.xxh3_128_digest(data) + data)
+    (directory / ".receipt").write_bytes(data + xxhash.xxh3_128_digest(data))
     _taken(load_receipt(directory / ".receipt", directory))
 
 
 def parse_profile(data: bytes, directory: Path) -> None:
-    """Read the profile in the checkpoint of a split."""
-    _taken(restore_profile(data, ("a", "b")))
+    """Read the profile of a column in the checkpoint of a split."""
+    _taken(restore_profile([memoryview(data)], ("a",)))
 
 
 def parse_trainer_checkpoint(data: bytes, directory: Path) -> None:
@@ -197,27 +196,34 @@ def _sharder_checkpoint() -> list[bytes]:
         strata=Strata(),
         numbering=Numbering(),
         ledger=Ledger.begin(("a", "b"), Path("x"), data_bytes=100, max_rejected=0.1),
-        profile=_profile()[0],
         shards=ShardTable(),
         buckets=Buckets.begin(1 << 20, 1000),
         gathered=1,
         split=Split(seed=0, validate_fraction=0.1),
     )
-    return [pack(checkpoint)]
+    return [_body(checkpoint, *_columns(("a", "b")))]
 
 
 def _receipt() -> list[bytes]:
     sources = (Known(100, "0" * 32, True),)
     manifest = xxhash.xxh3_128_hexdigest(_RECEIVED)
-    return [pack(Receipt(options={"seed": "0"}, sources=sources, manifest=manifest))]
+    return [_body(Receipt(options={"seed": "0"}, sources=sources, manifest=manifest))]
+
+
+def _body(*states: object) -> bytes:
+    return b"".join(seal(states))[:-16]
 
 
 def _profile() -> list[bytes]:
-    names, text = ["a", "b"], b"1,x\n2.5,2025-04-01\n,NA\n0012,true\n"
+    return [pack(column) for column in _columns(("a", "a"))]
+
+
+def _columns(names: Sequence[str]) -> list[ColumnProfile]:
+    text = b"1,x\n2.5,2025-04-01\n,NA\n0012,true\n"
     profile = Profile.begin(names)
     for line in (text, text * 3):
         profile.add(profile_block(names, read_text(line, names)))
-    return [pack(profile)]
+    return profile.column_profiles
 
 
 def _manifest() -> list[bytes]:

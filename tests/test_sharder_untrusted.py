@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import xxhash
 from splitting import failure, sharder, tree, write
 
 from sharder import split as splitting_module
@@ -18,7 +17,8 @@ from sharder.config import SplitConfig
 from sharder.run import resume
 from sharder.run.checkpoint import Checkpoint, save_checkpoint
 from shared.errors import TargetError
-from shared.snapshot import pack, unpack
+from shared.profile import ColumnProfile, Profile
+from shared.snapshot import unpack, unseal
 
 PARTIAL = ".log_quest.partial"
 
@@ -88,8 +88,8 @@ SMALL = {"block_bytes": 100, "rows_per_shard": 100, "max_rejected": 1}
 def interrupted(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Leave a run behind that has written a checkpoint; return its path."""
 
-    def save(checkpoint: Checkpoint, file: Path) -> None:
-        save_checkpoint(checkpoint, file)
+    def save(checkpoint: Checkpoint, profile: Profile | None, file: Path) -> None:
+        save_checkpoint(checkpoint, profile, file)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(resume, "save_checkpoint", save)
@@ -101,10 +101,11 @@ def interrupted(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def rewrite(path: Path, edit: Callable[[Checkpoint], None]) -> None:
     """Change a checkpoint, and give it the right checksum."""
-    checkpoint = unpack(path.read_bytes()[16:], Checkpoint)
+    head, *columns = unseal(path.read_bytes())
+    checkpoint = unpack(head, Checkpoint)
     edit(checkpoint)
-    data = pack(checkpoint)
-    path.write_bytes(xxhash.xxh3_128_digest(data) + data)
+    profile = Profile([unpack(column, ColumnProfile) for column in columns])
+    save_checkpoint(checkpoint, profile, path)
 
 
 def outside(checkpoint: Checkpoint) -> None:

@@ -8,6 +8,7 @@ depend on the size of the blocks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,9 +21,9 @@ from shared.errors import ContractError
 from shared.manifest import Manifest
 from shared.place import Place
 from shared.reading import read_plain
-from shared.snapshot import pack, seal, unseal
+from shared.snapshot import seal, unpack, unseal
 
-FORMAT = 1
+FORMAT = 2
 
 _MAX_BYTES = 4 << 30
 
@@ -34,30 +35,28 @@ class Kept(msgspec.Struct, kw_only=True):
         format: version of this form.
         shards: checksum of those of all shards.
         strata, census: of all drops so far.
-        profile: as `shared.snapshot.pack` gives it; None without profiling.
     """
 
     format: int = FORMAT
-    shards: str = ""
+    shards: str
     strata: Strata
     census: Census
-    profile: bytes | None
 
 
-def keep(state: State) -> Kept:
-    """Return what is kept of the state behind the last block."""
-    profile = pack(state.profile) if state.profile else None
-    return Kept(strata=state.strata, census=state.ledger.census, profile=profile)
+def save_kept(state: State, manifest: Manifest, dataset: Path) -> None:
+    """Write what is kept of the state behind the last block, beside the shards of a manifest.
+
+    Behind it are the columns of the profile, which must not be finished yet: that rounds them.
+    """
+    shards = _checksum_shards(manifest)
+    kept = Kept(shards=shards, strata=state.strata, census=state.ledger.census)
+    columns = state.profile.column_profiles if state.profile else []
+    with (dataset / manifest.state_name).open("wb") as file:
+        file.writelines(seal([kept, *columns]))
 
 
-def save_kept(kept: Kept, manifest: Manifest, dataset: Path) -> None:
-    """Write it beside the shards of a manifest."""
-    kept.shards = _checksum_shards(manifest)
-    (dataset / manifest.state_name).write_bytes(seal(kept))
-
-
-def load_kept(dataset: Place, manifest: Manifest) -> Kept:
-    """Read what is kept.
+def load_kept(dataset: Place, manifest: Manifest) -> tuple[Kept, Iterator[memoryview]]:
+    """Read what is kept, and the columns of the profile, as `shared.snapshot.pack` gives them.
 
     Raises:
         ContractError: it is not there, damaged, or of other shards.
@@ -65,9 +64,10 @@ def load_kept(dataset: Place, manifest: Manifest) -> Kept:
     path = dataset / manifest.state_name
     found = "that of other shards"
     try:
-        kept = unseal(read_plain(path, at_most=_MAX_BYTES), Kept)
+        states = unseal(read_plain(path, at_most=_MAX_BYTES))
+        kept = unpack(next(states, b""), Kept)
         if kept.format == FORMAT and kept.shards == _checksum_shards(manifest):
-            return kept
+            return kept, states
     except OSError as error:
         found = error.strerror or str(error)
     except msgspec.DecodeError as error:

@@ -15,7 +15,7 @@ from shared.layout import MANIFEST_NAME
 from shared.manifest_file import measure
 from shared.place import Place
 from shared.reading import read_plain
-from shared.snapshot import seal, unseal
+from shared.snapshot import seal, unseal_one
 
 # Options are short texts, and a source takes some 50 bytes.
 _MAX_BYTES = 64 << 20
@@ -49,7 +49,7 @@ def save_receipt(receipt: Receipt, file: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    write_whole(file, seal(receipt))
+    write_whole(file, seal([receipt]))
 
 
 def load_receipt(file: Path, dataset: Place) -> Receipt | None:
@@ -59,7 +59,7 @@ def load_receipt(file: Path, dataset: Place) -> Receipt | None:
         OSError: the manifest of the dataset cannot be read.
     """
     try:
-        receipt = unseal(read_plain(file, at_most=_MAX_BYTES), Receipt)
+        receipt = unseal_one(read_plain(file, at_most=_MAX_BYTES), Receipt)
     except (OSError, msgspec.DecodeError):
         return None
     manifest = dataset / MANIFEST_NAME

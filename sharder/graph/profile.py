@@ -5,7 +5,7 @@ By far the costliest step, and the only one that needs Arrow: without it, that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow as pa
 from sharder.graph.inspect import Records, cut
 from sharder.records.lines import Positions
 from shared.block_profile import BlockProfile, profile_block
-from shared.profile import Profile
+from shared.profile import ColumnProfile, Profile
 from shared.snapshot import unpack
 from shared.values import read_text
 
@@ -33,16 +33,22 @@ def begin_profile(header: Sequence[str]) -> Profile:
     return Profile.begin(header)
 
 
-def restore_profile(data: bytes, header: Sequence[str]) -> Profile | None:
-    """Return a profile that was packed, and make Arrow ready; None if it is none of this table."""
+def restore_profile(columns: Iterable[memoryview], header: Sequence[str]) -> Profile | None:
+    """Return a profile from its columns, each as `shared.snapshot.pack` gave it.
+
+    None if they are not those of this table. Makes Arrow ready, too.
+    """
     _prepare_arrow()
+    profile = Profile([])
     try:
-        profile = unpack(data, Profile)
-        if [column.name for column in profile.column_profiles] != list(header):
-            return None
-        # Tried on another one, since what is told of the columns ends the adding up.
-        with np.errstate(all="ignore"):
-            unpack(data, Profile).columns()
+        for name, data in zip(header, columns, strict=True):
+            column = unpack(data, ColumnProfile)
+            if column.name != name:
+                return None
+            profile.column_profiles.append(column)
+            # Tried on another one, since what is told of a column ends the adding up.
+            with np.errstate(all="ignore"):
+                unpack(data, ColumnProfile).finish()
     # The bytes may be anybody's, and what libraries say of parts that do not fit may be anything.
     except Exception:
         return None

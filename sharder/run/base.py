@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Base:
         header_line: at the top of each shard.
         left_over: for each of `SIDES`, the records of its last shard if that has room for more.
         kept: what is kept of the chains.
+        columns: those of the profile, packed; to be taken once.
     """
 
     dataset: Path
@@ -53,6 +54,7 @@ class Base:
     header_line: bytes
     left_over: tuple[bytes, ...]
     kept: Kept
+    columns: Iterator[memoryview]
 
     def numbering(self) -> Numbering:
         """Return where the shards go on: with the last one of each side, if it is not full."""
@@ -84,10 +86,10 @@ class Base:
             ContractError: the rejected records are damaged.
         """
         profile = None
-        if self.kept.profile is not None:
+        if self.manifest.columns is not None:
             from sharder.graph.profile import restore_profile
 
-            profile = restore_profile(self.kept.profile, self.manifest.header)
+            profile = restore_profile(self.columns, self.manifest.header)
             if profile is None:
                 raise ContractError(
                     self.dataset / self.manifest.state_name,
@@ -121,6 +123,7 @@ def open_base(dataset: Path) -> Base:
     head = _read_shard(dataset, manifest, Side.TRAIN, 0)
     header_line = head[: _end_of_header(head)]
     left_over = []
+    kept, columns = load_kept(dataset, manifest)
     for side in SIDES:
         entry = manifest.sides.get(side)
         records = b""
@@ -134,7 +137,8 @@ def open_base(dataset: Path) -> Base:
         checksum=measure(dataset / MANIFEST_NAME).xxh3_128,
         header_line=header_line,
         left_over=tuple(left_over),
-        kept=load_kept(dataset, manifest),
+        kept=kept,
+        columns=columns,
     )
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -30,7 +31,10 @@ from shared.errors import TargetError
 from shared.layout import shard_name
 from shared.manifest import Split, spell_path
 from shared.reading import read_plain
-from shared.snapshot import seal, unseal
+from shared.snapshot import seal, unpack, unseal
+
+if TYPE_CHECKING:
+    from shared.profile import Profile
 
 FORMAT = 4
 
@@ -101,8 +105,6 @@ class Checkpoint(msgspec.Struct, kw_only=True):
         blocks: number of blocks that are done.
         read_bytes: number of bytes that were read of the sources.
         alignment, strata, numbering, ledger: where the chains are.
-        profile: as `shared.snapshot.pack` gives it; None without profiling. Apart, since only a
-            run that profiles imports its class.
         shards: all that are written.
         buckets: of a shuffle, if the run has one.
         gathered: number of their parts that are in the shards.
@@ -116,7 +118,6 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     strata: Strata
     numbering: Numbering
     ledger: Ledger
-    profile: bytes | None
     shards: ShardTable
     buckets: Buckets | None
     gathered: int
@@ -170,20 +171,28 @@ def _describe_source(source: Source) -> SourceState:
     return SourceState(spell_path(origin.name), origin.size or 0, origin.version, source.ends or "")
 
 
-def save_checkpoint(checkpoint: Checkpoint, file: Path) -> None:
-    """Write a checkpoint, whole or not at all, once what it tells of is on disk."""
-    data = seal(checkpoint)
+def save_checkpoint(checkpoint: Checkpoint, profile: Profile | None, file: Path) -> None:
+    """Write a checkpoint, whole or not at all, once what it tells of is on disk.
+
+    Behind it are the columns of the profile, one by one, since they may be large.
+    """
     sync_file_system(file.parent)
-    write_whole(file, data)
+    write_whole(file, seal([checkpoint, *(profile.column_profiles if profile else [])]))
 
 
-def load_checkpoint(file: Path) -> Checkpoint | None:
-    """Read a checkpoint; None if there is none, or none that is whole and of this version."""
+def load_checkpoint(file: Path) -> tuple[Checkpoint, Iterator[memoryview]] | None:
+    """Read a checkpoint; None if there is none, or none that is whole and of this version.
+
+    Returns:
+        The checkpoint, and the columns of the profile, packed. They are for who has imported their
+        class, which needs Arrow; what is wrong with their sizes is told when they are taken.
+    """
     try:
-        checkpoint = unseal(read_plain(file, at_most=_MAX_BYTES), Checkpoint)
+        states = unseal(read_plain(file, at_most=_MAX_BYTES))
+        checkpoint = unpack(next(states, b""), Checkpoint)
     except (OSError, msgspec.DecodeError):
         return None
-    return checkpoint if checkpoint.is_sound else None
+    return (checkpoint, states) if checkpoint.is_sound else None
 
 
 def rewind(staged: Staging, checkpoint: Checkpoint) -> str:

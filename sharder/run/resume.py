@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,6 @@ from sharder.sides.strata import Strata
 from sharder.sources.source import Source
 from shared.layout import REJECTED_NAME
 from shared.manifest import Split
-from shared.snapshot import pack
 
 
 @dataclass(kw_only=True)
@@ -77,12 +76,11 @@ class Standing:
             strata=self.state.strata,
             numbering=self.state.numbering,
             ledger=self.state.ledger,
-            profile=pack(self.state.profile) if self.state.profile else None,
             shards=self.shards,
             buckets=self.buckets,
             gathered=self.gathered,
         )
-        save_checkpoint(checkpoint, staged.checkpoint)
+        save_checkpoint(checkpoint, self.state.profile, staged.checkpoint)
 
 
 def begin_run(
@@ -106,14 +104,16 @@ def begin_run(
         TargetError: a source has changed since.
     """
     job = describe_job(config, sources, base.checksum if base else "")
-    earlier = None if config.restart else load_checkpoint(staged.checkpoint)
+    loaded = None if config.restart else load_checkpoint(staged.checkpoint)
     reason = "it has no checkpoint" if job else "a stream cannot be read again"
-    if earlier and job:
+    if loaded and job:
+        earlier, columns = loaded
         earlier.ledger.directory = staged.dataset / REJECTED_NAME
         reason = job.check(earlier.job) or rewind(staged, earlier)
         if not reason and earlier.buckets is not None:
             reason = earlier.buckets.rewind(staged.buckets, earlier.gathered)
-        standing = None if reason else _restore(earlier, sources[0].header)
+        header = sources[0].header if config.profile else ()
+        standing = None if reason else _restore(earlier, columns, header)
         if standing:
             for source, then in zip(sources, earlier.job.sources, strict=True):
                 source.origin.name = then.name  # in all that is written, it has one name
@@ -185,13 +185,21 @@ def _begin_buckets(sources: Sequence[Source], staged: Staging, config: SplitConf
     return Buckets.begin(total, config.block_bytes)
 
 
-def _restore(earlier: Checkpoint, header: Sequence[str]) -> Standing | None:
-    """Return where a checkpoint stands; None if its profile is none of a table of this header."""
+def _restore(
+    earlier: Checkpoint, columns: Iterable[memoryview], header: Sequence[str]
+) -> Standing | None:
+    """Return where a checkpoint stands; None if its profile is none of a table of this header.
+
+    Args:
+        earlier: the checkpoint.
+        columns: of its profile.
+        header: names of the columns that are profiled.
+    """
     profile = None
-    if earlier.profile is not None:
+    if header:
         from sharder.graph.profile import restore_profile
 
-        profile = restore_profile(earlier.profile, header)
+        profile = restore_profile(columns, header)
         if profile is None:
             return None
     return Standing(
