@@ -19,8 +19,9 @@ from training import TRAINER
 # is killed, interrupted or stopped, the disk is full, or the file that it opens has vanished or
 # lost its end. Two faults have "; " between them.
 MODEL = """
-    import errno, os, re, signal, sys
+    import errno, os, re, signal, sys, time
     import keras
+    import tensorflow
 
     def build(spec):
         for fault in filter(None, os.environ.get("FAULT", "").split("; ")):
@@ -34,7 +35,16 @@ MODEL = """
         ])
         if "AVERAGES" in os.environ:
             model.compile(keras.optimizers.Adam(use_ema=True), "binary_crossentropy")
+        if "TRACED_WHILE" in os.environ:
+            model.compile("adam", trace_slowly)
         return model
+
+    def trace_slowly(truth, found):
+        if tensorflow.inside_function():
+            print("tracing", file=sys.stderr, flush=True)
+            while os.path.exists(os.environ["TRACED_WHILE"]):
+                time.sleep(0.05)
+        return keras.losses.binary_crossentropy(truth, found)
 
     def meet(fault, moment, event):
         if event[0] in ("open", "os.rename", "os.remove") and re.search(moment, repr(event)):

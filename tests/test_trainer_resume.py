@@ -112,6 +112,22 @@ def test_ctrl_c_and_sigterm_lose_nothing(home: Path) -> None:
     assert_same(run, home / "undisturbed")
 
 
+def test_ctrl_c_does_not_wait_until_a_model_is_traced(home: Path) -> None:
+    gate = home / "gate"
+    gate.touch()  # and never goes
+    shards = ("--workers", 2, "--cache", "off")
+    with start_fit(home, "traced", *shards, TRACED_WHILE=str(gate)) as process:
+        assert process.stderr is not None
+        while process.stderr.readline() != "tracing\n":
+            assert process.poll() is None
+        workers = children_of(process.pid)
+        assert len(workers) == 2
+        told = interrupt(process, signal.SIGINT, status=130)
+    assert alive(workers) == []
+    assert goes_on(told) == "at epoch 1, batch 1 of 150"
+    assert not (home / "traced/.lock").exists()
+
+
 def interrupt(process: subprocess.Popen[str], number: signal.Signals, *, status: int) -> str:
     """Send a signal, and return what the program told in the end."""
     before, start_s = slowdown(), time.monotonic()

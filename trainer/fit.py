@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from shared.lock import hold
@@ -36,7 +37,9 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
     """
     check_target(config.out)
     interrupts = Interrupts()
-    with interrupts.caught(), hold(config.out):
+    held = contextlib.ExitStack()
+    with interrupts.caught(), interrupts.closing(held.close):
+        held.enter_context(hold(config.out))
         check_finished(config)
         dataset = open_dataset(config.dataset, say=say)
         spec = derive_features(

@@ -5,6 +5,9 @@ counters of the optimiser and of the random numbers and nothing else, so nothing
 then. And where TensorFlow traces a step, its C++ calls Python, and an exception that it does not
 expect becomes a `SystemError`, or may end the process. So a signal that comes during a step is
 noted, and raised at its end.
+
+A model of hundreds of layers is traced for half a minute, however. That is always behind a
+checkpoint, so nothing is lost if the process ends there, from another thread.
 """
 
 from __future__ import annotations
@@ -17,8 +20,12 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from shared.errors import ShardfitError
+from shared.start import end
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# After that a step takes too long. The end then takes another half.
+_PATIENCE_S = 1.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -37,13 +44,22 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupts:
-    """What becomes of the signals of one run."""
+    """What becomes of the signals of one run.
+
+    Attributes:
+        ended_here: returns what a person is told if the run ends at once, within a step; None if
+            something would be lost by that.
+    """
 
     def __init__(self) -> None:
         """Begin with none, and nothing to protect from one."""
+        self.ended_here: Callable[[], str | None] = lambda: None
         self._pending = 0
         self._held = False
         self._is_raised = False
+        self._closers: list[Callable[[], object]] = []
+        # Who has it says whether a step is under way.
+        self._lock = threading.RLock()
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
@@ -67,6 +83,16 @@ class Interrupts:
             sys.unraisablehook = hook
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def closing(self, close: Callable[[], object]) -> Iterator[None]:
+        """Close something at the end, also at one within a step."""
+        self._closers.append(close)
+        try:
+            yield
+        finally:
+            self._closers.remove(close)
+            close()
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
@@ -115,7 +141,8 @@ class Interrupts:
         Raises:
             Interrupted: a signal came during the step.
         """
-        self._held = False
+        with self._lock:
+            self._held = False
         self.check()
 
     def _catch(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -124,6 +151,22 @@ class Interrupts:
         if again or not self._held:
             self._is_raised = True
             raise Interrupted(number)
+        waiting = threading.Timer(_PATIENCE_S, self._end_here, [number])
+        waiting.daemon = True
+        waiting.start()
+
+    def _end_here(self, number: int) -> None:
+        """End the process, if the step is still under way and nothing is lost by that."""
+        # Whoever ends the step now waits for ever.
+        self._lock.acquire()
+        message = self.ended_here() if self._held else None
+        if message is None:
+            self._lock.release()
+            return
+        for close in reversed(self._closers):
+            with contextlib.suppress(Exception):
+                close()
+        end(f"trainer: {message}", 128 + number)
 
     def _let_pass(
         self, found: sys.UnraisableHookArgs, hook: Callable[[sys.UnraisableHookArgs], object]

@@ -141,8 +141,15 @@ def _fit(
     intake, held_out = Intake(train), Intake(validate) if validate else None
     meter = WaitMeter(intake)
     line = PaceLine(say, meter, epochs=progress.until)
-    closing = contextlib.closing
-    with closing(train), closing(validate or train), closing(journal):
+
+    def ended_here() -> str | None:
+        is_saved = recorder.saved.position == recorder.progress.position
+        return _goes_on_at(recorder, train) if is_saved else None
+
+    with contextlib.ExitStack() as stack:
+        for close in (train.close, (validate or train).close, journal.close, line.clear):
+            stack.enter_context(interrupts.closing(close))
+        interrupts.ended_here = ended_here
         try:
             if not start.is_new:
                 say(f"{config.out}: goes on at {progress.spell(len(train))}")
@@ -152,17 +159,19 @@ def _fit(
             if not interrupts.held:
                 recorder.save()
             if isinstance(error, Interrupted):
-                place = recorder.saved.spell(len(train))
-                error.message = f"interrupted; the same command goes on at {place}"
+                error.message = _goes_on_at(recorder, train)
             # TensorFlow wraps what a sequence raises in an error of its own.
             elif failure := train.error or (validate and validate.error):
                 raise failure from None
             raise
-        finally:
-            line.clear()
     for weight, value in zip(core.weights, recorder.best, strict=bool(recorder.best)):
         weight.assign(value)
     return recorder.progress, meter
+
+
+def _goes_on_at(recorder: Recorder, train: CSVSequence) -> str:
+    place = recorder.saved.spell(len(train))
+    return f"interrupted; the same command goes on at {place}"
 
 
 def _open_sides(
