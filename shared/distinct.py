@@ -97,8 +97,7 @@ class Distinct:
     def _sketch(self, values: Values, counts: Counts, hashes: Hashes) -> None:
         self.sketch.add(hashes)
         values, counts = frequent(values, counts)
-        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-            self.frequent.add(spell(value), count)
+        self.frequent.add(zip(map(spell, values.tolist()), counts.tolist(), strict=True))
 
     def respell(self, speller: Callable[[Value], str]) -> None:
         """Turn the numbers counted so far into texts, since the column turned out to be text."""
@@ -110,9 +109,11 @@ class Distinct:
                 self.add(texts, counts, None)
             return
         found, self.frequent = self.frequent.found(), Frequent(self.limits.lg_frequent)
-        for text, count in found.items():
-            number = float(text)
-            self.frequent.add(speller(int(number) if number.is_integer() else number), count)
+        numbers = ((float(text), count) for text, count in found.items())
+        self.frequent.add(
+            (speller(int(number) if number.is_integer() else number), count)
+            for number, count in numbers
+        )
 
     def as_floats(self) -> None:
         """Make floats of integers beyond 2**53, since the column turned out to have floats.

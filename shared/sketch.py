@@ -10,6 +10,7 @@ The frequent values come from the `frequent_strings_sketch` of Apache DataSketch
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import datasketches
@@ -117,16 +118,19 @@ class Sketch:
 
 
 class Frequent:
-    """The frequent texts of a column, as a sketch counts them."""
+    """The frequent texts of a column, as a sketch counts them.
+
+    Between two blocks it is what the sketch serialises to. The sketch forgets texts by their places
+    in its table, which are others once it was on disk: a run that goes on would count differently.
+    """
 
     def __init__(self, lg_size: int) -> None:
         """Begin with none; `lg_size` is the logarithm of the size of the sketch's table."""
-        self._sketch = datasketches.frequent_strings_sketch(lg_size)
+        self._serialised: bytes = datasketches.frequent_strings_sketch(lg_size).serialize()
 
     def dump(self) -> bytes:
         """Return it in a form that `load` reads."""
-        dumped: bytes = self._sketch.serialize()
-        return dumped
+        return self._serialised
 
     @classmethod
     def load(cls, dumped: bytes) -> Frequent:
@@ -139,17 +143,25 @@ class Frequent:
         if max(dumped[_LG_SIZES], default=0) > MAX_LG_FREQUENT:
             raise ValueError("the table of a larger sketch")
         loaded = cls.__new__(cls)
-        loaded._sketch = datasketches.frequent_strings_sketch.deserialize(dumped)
+        loaded._serialised = dumped
+        loaded._sketch()
         return loaded
 
-    def add(self, text: str, count: int) -> None:
-        """Count a text, unless it is too long to be kept."""
-        if len(text) <= MAX_TOP_BYTES:
-            self._sketch.update(text, count)
+    def add(self, counts: Iterable[tuple[str, int]]) -> None:
+        """Count the texts of a block, but for those that are too long to be kept."""
+        kept = [(text, count) for text, count in counts if len(text) <= MAX_TOP_BYTES]
+        if kept:
+            sketch = self._sketch()
+            for text, count in kept:
+                sketch.update(text, count)
+            self._serialised = sketch.serialize()
 
     def found(self) -> dict[str, int]:
         """Return the frequent texts and lower bounds of their counts."""
-        items = self._sketch.get_frequent_items(
+        items = self._sketch().get_frequent_items(
             datasketches.frequent_items_error_type.NO_FALSE_NEGATIVES
         )
         return {text: lower for text, _, lower, _ in items if lower > 1}
+
+    def _sketch(self) -> datasketches.frequent_strings_sketch:
+        return datasketches.frequent_strings_sketch.deserialize(self._serialised)

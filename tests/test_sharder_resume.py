@@ -8,6 +8,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,9 @@ from patience import PATIENCE_S
 from splitting import SAMPLE, SHARDER, failure, sharder, trapped, tree
 
 from shared.block_profile import profile_block
+from shared.distinct import Distinct
 from shared.profile import Profile
+from shared.sketch import Limits
 from shared.snapshot import pack, unpack
 from shared.values import read_text
 
@@ -237,3 +241,19 @@ def test_a_profile_goes_on_as_if_it_had_never_been_on_disk(
         saved.add(part)
         saved = unpack(pack(saved), Profile)
     assert saved.columns() == straight.columns()
+
+
+def test_frequent_values_are_counted_as_if_they_had_never_been_on_disk() -> None:
+    # So many that the sketch forgets some of them, by a sample of a thousand.
+    limits = Limits(values=10, text_bytes=100, hashes=64, lg_frequent=12)
+    straight, saved = Distinct.begin(limits), Distinct.begin(limits)
+    random, texts = np.random.default_rng(0), np.array([f"v{number}" for number in range(5000)])
+    shares = np.arange(1, 5001) ** -0.5
+    for _ in range(200):
+        some = pa.array(random.choice(texts, 1000, replace=False, p=shares / shares.sum()))
+        counts = random.integers(2, 9, 1000)
+        for distinct in (straight, saved):
+            distinct.add(some, counts, None)
+        saved = unpack(pack(saved), Distinct)
+    assert len(straight.top(100)) == 100
+    assert saved.top(100) == straight.top(100)
