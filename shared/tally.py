@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 # Values of one kind, shape (V,): NumPy's int64 or float64, or a pyarrow.StringArray (mypy knows
 # nothing of Arrow).
@@ -15,12 +16,21 @@ Counts = npt.NDArray[np.int64]
 
 
 class Tally:
-    """Counts of values of one kind, added block by block and laid together now and then."""
+    """Counts of values of one kind, added block by block and laid together now and then.
+
+    It is laid together for a checkpoint, too. What is known of its size is as if it were not: a run
+    shall not depend on when there was one.
+
+    Attributes:
+        waiting: number of values that were added since it was settled; some may be the same.
+        parts: number of arrays of values; each takes a kilobyte or two, however few it has.
+        nbytes: bytes of all values.
+    """
 
     def __init__(self) -> None:
         """Begin with no value."""
         self._parts: list[tuple[Values, Counts]] = []
-        self._settled = 0
+        self._settled = self.waiting = self.parts = self.nbytes = 0
 
     def __len__(self) -> int:
         """Return the number of different values, of what was settled."""
@@ -28,47 +38,48 @@ class Tally:
 
     def dump(self) -> object:
         """Return it in a form that `load` reads."""
-        values, counts = self.settle()
+        values, counts = self._lay_together()
+        known = (self._settled, self.waiting, self.parts, self.nbytes)
         if isinstance(values, pa.Array):
-            return None, values.to_pylist(), counts.tobytes()
-        return values.dtype.str, values.tobytes(), counts.tobytes()
+            return None, values.to_pylist(), counts.tobytes(), known
+        return values.dtype.str, values.tobytes(), counts.tobytes(), known
 
     @classmethod
     def load(cls, dumped: Any) -> Tally:
         """Return what was dumped."""
-        dtype, values, counts = dumped
+        dtype, values, counts, known = dumped
         found = pa.array(values, pa.string()) if dtype is None else np.frombuffer(values, dtype)
         tally = cls()
         tally.add(found, np.frombuffer(counts, np.int64))
-        tally.settle()
+        tally._settled, tally.waiting, tally.parts, tally.nbytes = map(int, known)
         return tally
-
-    @property
-    def parts(self) -> int:
-        """Number of arrays of values; each takes a kilobyte or two, however few it has."""
-        return len(self._parts)
-
-    @property
-    def waiting(self) -> int:
-        """Number of values that were added and not settled; some may be the same."""
-        return sum(len(counts) for _, counts in self._parts) - self._settled
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all values."""
-        return sum(int(values.nbytes) for values, _ in self._parts)
 
     def add(self, values: Values, counts: Counts) -> None:
         """Add the different values of a block, (V,), and how many records have each, (V,)."""
         self._parts.append((values, counts))
+        self.waiting += len(counts)
+        self.parts += 1
+        self.nbytes += _count_bytes(values)
 
     def settle(self) -> tuple[Values, Counts]:
         """Lay together what was added; return the different values, (V,), and their counts."""
+        values, counts = self._lay_together()
+        self._settled, self.waiting, self.parts = len(counts), 0, 1
+        self.nbytes = _count_bytes(values)
+        return values, counts
+
+    def _lay_together(self) -> tuple[Values, Counts]:
         if len(self._parts) > 1:
             values, counts = zip(*self._parts, strict=True)
             self._parts = [lay_together(values, np.concatenate(counts))]
-        self._settled = len(self._parts[0][1]) if self._parts else 0
         return self._parts[0]
+
+
+def _count_bytes(values: Values) -> int:
+    """Return the bytes of values, wherever in memory they are."""
+    if isinstance(values, pa.Array):
+        return int(pc.sum(pc.binary_length(values)).as_py() or 0) + 4 * len(values)
+    return int(values.nbytes)
 
 
 def lay_together(parts: tuple[Values, ...], counts: Counts) -> tuple[Values, Counts]:

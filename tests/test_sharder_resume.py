@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -257,3 +258,24 @@ def test_frequent_values_are_counted_as_if_they_had_never_been_on_disk() -> None
         saved = unpack(pack(saved), Distinct)
     assert len(straight.top(100)) == 100
     assert saved.top(100) == straight.top(100)
+
+
+@pytest.mark.parametrize("is_text", [False, True])
+def test_counting_is_given_up_at_the_same_block_wherever_there_were_checkpoints(
+    is_text: bool,
+) -> None:
+    limits = Limits(values=1000, text_bytes=8000, hashes=64, lg_frequent=12)
+    straight, dumped, saved = (Distinct.begin(limits) for _ in range(3))
+    random, given_up = np.random.default_rng(0), []
+    for number in range(100):
+        values: Any = np.sort(random.choice(np.arange(900 + 2 * number), 50, replace=False))
+        if is_text:
+            values = pa.array([f"v{value}" for value in values])
+        for distinct in (straight, dumped, saved):
+            distinct.add(values, np.full(50, 3), None)
+        pack(dumped)
+        saved = unpack(pack(saved), Distinct)
+        given_up.append([d.tallies is None for d in (straight, dumped, saved)])
+    assert given_up[0] == [False] * 3
+    assert given_up[-1] == [True] * 3
+    assert all(len(set(each)) == 1 for each in given_up)
