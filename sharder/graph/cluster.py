@@ -267,10 +267,14 @@ def run_on(
 
 
 def silence(*packages: str) -> None:
-    """Keep packages from telling of a lost connection, or of Ctrl-C, in tracebacks of their own."""
+    """Keep packages from telling of a lost connection, or of Ctrl-C, in tracebacks of their own.
+
+    Not by a level: to look at that, they take the lock of all loggers, and a Ctrl-C just then would
+    leave it taken, so that Dask's threads would wait for it for ever.
+    """
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in packages:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+            logging.getLogger(name).disabled = True
 
 
 def _look(files: dict[str, int], dataset: Path) -> str:
