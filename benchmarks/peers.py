@@ -158,7 +158,11 @@ def judge(command: str, source: Path, out: Path) -> str:
 
 def is_shard(path: Path) -> bool:
     """Tell whether a tool has written records there."""
-    return path.is_file() and path.suffix != ".json" and path.parent.name != "rejected"
+    return (
+        path.is_file()
+        and path.suffix not in (".json", ".msgpack")
+        and path.parent.name != "rejected"
+    )
 
 
 def read_files(paths: list[Path]) -> list[list[list[str]]]:

@@ -135,11 +135,11 @@ def test_of_a_slow_run_a_kill_costs_seconds(home: Path, monkeypatch: pytest.Monk
     sharder("split", "drop.csv", *OPTIONS, *options, "--block-bytes", "64KiB", cwd=home)
     (home / "data").rename(home / "expected")
     monkeypatch.setenv("SECONDS", "0.3")
-    cut_off(home, signal.SIGKILL, *options, "--block-bytes", "1600", "--workers", "2")
+    cut_off(home, signal.SIGKILL, *options, "--block-bytes", "4000", "--workers", "2")
     monkeypatch.delenv("SECONDS")
-    done = sharder("split", "drop.csv", *OPTIONS, *options, "--block-bytes", "1600", cwd=home)
+    done = sharder("split", "drop.csv", *OPTIONS, *options, "--block-bytes", "4000", cwd=home)
     # The first 16 blocks took more than two seconds.
-    assert f"going on at {16 * 1600 / (home / 'drop.csv').stat().st_size:.0%}" in done.stderr
+    assert f"going on at {16 * 4000 / (home / 'drop.csv').stat().st_size:.0%}" in done.stderr
     assert tree(home / "data") == tree(home / "expected")
 
 
