@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from s3_server import S3Server
+
     from trainer.features.spec import FeatureSpec
     from trainer.feeding.feed import Feed
     from trainer.shards.shard import Shard
@@ -30,6 +32,23 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 # What a shell starts in the background ignores SIGINT, and so would the programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# The tests of a store. Others do without its server.
+@pytest.fixture(scope="module")
+def store() -> Iterator[S3Server]:
+    from s3_server import s3_server
+
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the source of what goes to a store, and its dataset."""
+    from uploading import split_on_disk
+
+    return split_on_disk(tmp_path_factory.mktemp("on_disk"))
 
 
 # The tests of the trainer. Most others need nothing of that, so it is not imported at the top.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -12,10 +11,10 @@ import pytest
 from dask_cluster import Cluster
 from faults import small_disk
 from measuring import run_measured
-from s3_server import S3Server, s3_server
+from s3_server import S3Server
 from splitting import SAMPLE, SHARDER, failure, sharder, tree, write
 from training import failure as refused
-from uploading import BLOCKS, SMALL_BLOCKS, split_on_disk, take_source
+from uploading import BLOCKS, SMALL_BLOCKS, take_source
 
 from sharder import repair
 from sharder.config import SplitConfig
@@ -25,18 +24,6 @@ from sharder.plan import forecast
 from sharder.split import SplitResult, run
 from shared.errors import ConfigError, TargetError
 from shared.place import ObjectPath, Place
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[S3Server]:
-    with s3_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a source, and its dataset."""
-    return split_on_disk(tmp_path_factory.mktemp("on_disk"))
 
 
 @pytest.fixture

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from patience import PATIENCE_S
-from s3_server import S3Server, s3_server
+from s3_server import S3Server
 from splitting import SHARDER, failure, sharder, tree
-from uploading import BLOCKS, SMALL_BLOCKS, split_on_disk, take_source
+from uploading import BLOCKS, SMALL_BLOCKS, take_source
 
 from sharder.config import SplitConfig
 from sharder.split import SplitResult, run
@@ -21,18 +20,6 @@ from shared.place import ObjectPath
 
 SHARD = r"PUT /drops/.*/split_data_\d+"
 OTHER_MARK = b'{"run":"other","host":"elsewhere","pid":7,"since":"yesterday"}'
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[S3Server]:
-    with s3_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def on_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a source, and its dataset."""
-    return split_on_disk(tmp_path_factory.mktemp("on_disk"))
 
 
 @pytest.fixture
