@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
 import re
 import shutil
 import signal
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ import pytest
 from killing import OPTIONS, cut_off, write_log
 from patience import PATIENCE_S
 from splitting import SHARDER, sharder, tree, write
+
+from sharder.graph.cluster import silence
 
 _LISTENS = "0A"
 
@@ -110,6 +114,16 @@ def test_ctrl_c_as_soon_as_the_dashboard_is_told_of_ends_the_run(tmp_path: Path)
     assert "Traceback" not in told
     assert told.splitlines()[-1].startswith("sharder: interrupted; ")
     assert not (tmp_path / "data/log_quest").exists()
+
+
+def test_a_lock_of_the_loggers_that_ctrl_c_has_left_taken_keeps_no_thread_of_dask() -> None:
+    silence("distributed")
+    look = logging.getLogger("distributed.core").isEnabledFor
+    thread = threading.Thread(target=look, args=[logging.DEBUG], daemon=True)
+    with logging._lock:  # type: ignore[attr-defined]
+        thread.start()
+        thread.join(timeout=PATIENCE_S)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize(
