@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sharder.records.codec import AUTO, codec_name
-from sharder.records.dialect import PLAIN, Dialect
 from sharder.records.encoding import Encoding
 from sharder.sides.rule import DEFAULT_FRACTION, choose_rule
 from sharder.sources.piece import ROUND_PIECES
+from shared.dialect import PLAIN, Dialect, check_dialect
 from shared.errors import ConfigError
 from shared.layout import Side
 from shared.manifest import Split
@@ -258,32 +258,11 @@ def _check_encoding(name: str) -> None:
 def _check_dialect(config: SplitConfig) -> None:
     if config.dialect not in (GIVEN, AUTO):
         raise ConfigError("--dialect", expected=f"{GIVEN} or {AUTO}", found=config.dialect)
-    named = (config.delimiter, config.quote_char, config.escape_char)
-    if config.dialect == AUTO and Dialect(*named) != PLAIN:
+    named = Dialect(config.delimiter, config.quote_char, config.escape_char)
+    if config.dialect == AUTO and named != PLAIN:
         raise ConfigError(
             f"--dialect {AUTO}",
             expected="no --delimiter, --quote-char or --escape-char: they are what it finds",
-            found=Dialect(*named).options,
+            found=named.options,
         )
-    _check_character("--delimiter", config.delimiter, never='"')
-    if config.quote_char is not None:
-        _check_character("--quote-char", config.quote_char)
-    if config.quote_char == config.delimiter:
-        raise ConfigError(
-            "--quote-char", expected="another one than the delimiter", found=config.delimiter
-        )
-    if config.escape_char is not None:
-        _check_character("--escape-char", config.escape_char)
-        if config.escape_char in (config.delimiter, config.quote_char):
-            raise ConfigError(
-                "--escape-char",
-                expected="another one than delimiter and quote; doubled quotes need none",
-                found=config.escape_char,
-            )
-
-
-def _check_character(option: str, character: str, never: str = "") -> None:
-    if len(character) != 1 or not character.isascii() or character in f"\0\r\n{never}":
-        raise ConfigError(
-            option, expected="one ASCII character that can have this meaning", found=repr(character)
-        )
+    check_dialect(named)

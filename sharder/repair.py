@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 
 from sharder.config import MAX_RECORD_BYTES, SplitConfig
@@ -22,7 +21,6 @@ from sharder.disk.target import hidden_dir, workshop
 from sharder.graph.assign import SIDES
 from sharder.graph.write import Shelf
 from sharder.records.codec import codec_name
-from sharder.records.dialect import Dialect
 from sharder.records.encoding import Encoding
 from sharder.run.budget import fit
 from sharder.run.passes import write_shards
@@ -168,7 +166,7 @@ def _open_again(manifest: Manifest, entry: SourceEntry, name: str, command: str)
     source = open_source(
         origin,
         encoding,
-        Dialect(**msgspec.structs.asdict(entry.dialect)),
+        entry.dialect,
         () if entry.has_header else manifest.header,
         MAX_RECORD_BYTES,
     )

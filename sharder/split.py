@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 from rich.console import Console
 
@@ -35,7 +34,7 @@ from sharder.sides.rule import COLUMN_OPTIONS
 from sharder.sources.source import Source, open_sources
 from shared.errors import SourceError, no_such_column
 from shared.layout import Side
-from shared.manifest import MAX_SHARDS, Dialect, Drop, Manifest, spell_path
+from shared.manifest import MAX_SHARDS, Drop, Manifest, spell_path
 from shared.manifest import Source as SourceEntry
 from shared.manifest_file import save_manifest
 from shared.place import ObjectPath
@@ -255,7 +254,7 @@ def _describe_source(source: Source) -> SourceEntry:
         bytes=source.origin.size or 0,
         compression=source.compression,
         encoding=source.encoding.name,
-        dialect=msgspec.convert(source.dialect, Dialect, from_attributes=True),
+        dialect=source.dialect,
         has_header=source.has_header,
         ends=source.ends,
     )

@@ -10,7 +10,7 @@ import click
 from sharder.config import GIVEN, SplitConfig
 from sharder.records.codec import AUTO
 from sharder.sides.rule import DEFAULT_FRACTION
-from shared.options import Bytes, PlacePath
+from shared.options import CHARACTER_OR_NONE, DELIMITER, Bytes, PlacePath
 from shared.sections import options_with_defaults, without
 
 
@@ -28,21 +28,7 @@ class _Share(click.ParamType[float]):
             self.fail(f"{text!r} is not a share such as 0.01 or 1%", param, ctx)
 
 
-class _Character(click.ParamType[str]):
-    """A character, or a name for it."""
-
-    name = "char"
-
-    def __init__(self, names: dict[str, str | None]) -> None:
-        self._names = names
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
-        """Read an option's value."""
-        return self._names.get(value, value)
-
-
 _option = options_with_defaults(SplitConfig(sources=(Path(),), out=Path()))
-_OR_NONE = _Character({"none": None})
 
 SECTIONS: dict[str, tuple[click.Option, ...]] = {
     "The dataset": (
@@ -61,10 +47,10 @@ SECTIONS: dict[str, tuple[click.Option, ...]] = {
         _option("--encoding", "Of the sources: any that Python has, such as cp932; or auto."),
         _option("--dialect", "As the next three say; or auto.", type=click.Choice([GIVEN, AUTO])),
         _option("--delimiter", "Between two fields: one character, or tab.",
-                type=_Character({"tab": "\t", "\\t": "\t"})),
-        _option("--quote-char", "Around fields: one character, or none.", type=_OR_NONE),
+                type=DELIMITER),
+        _option("--quote-char", "Around fields: one character, or none.", type=CHARACTER_OR_NONE),
         _option("--escape-char", "Takes the meaning from what is behind it: one character, or "
-                "none.", type=_OR_NONE, show_default="none"),
+                "none.", type=CHARACTER_OR_NONE, show_default="none"),
         click.Option(["--no-header"], is_flag=True,
                      help="The sources have no header: --columns names the columns."),
         click.Option(["--columns"], metavar="NAME,...", default="",

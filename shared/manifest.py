@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from shared.dialect import PLAIN, Dialect
 from shared.layout import Side, state_name
 from shared.schema import Column, Count
 
@@ -15,14 +16,6 @@ FORMAT = 1
 
 # Of a side. A shard takes some 55 bytes of the manifest.
 MAX_SHARDS = 2_500_000
-
-
-class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """How a source was written: the delimiter, and the quote and escape characters, if any."""
-
-    delimiter: str = ","
-    quote: str | None = '"'
-    escape: str | None = None
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +35,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     bytes: Count
     compression: str | None = None
     encoding: str = "utf-8"
-    dialect: Dialect = Dialect()
+    dialect: Dialect = PLAIN
     has_header: bool = True
     ends: str | None = None
 

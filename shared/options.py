@@ -43,6 +43,23 @@ class AutoOr(click.ParamType[Any]):
             self.fail(f"{value!r} is neither auto nor of type {self._other.name}", param, ctx)
 
 
+class _Character(click.ParamType[str]):
+    """A character, or a name for it."""
+
+    name = "char"
+
+    def __init__(self, names: dict[str, str | None]) -> None:
+        self._names = names
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
+        """Read an option's value."""
+        return self._names.get(value, value)
+
+
+DELIMITER = _Character({"tab": "\t", "\\t": "\t"})
+CHARACTER_OR_NONE = _Character({"none": None})
+
+
 class OutPath(click.Path):
     """A place to write to; an empty one, as an unset variable leaves it, is not meant as `.`."""
 

@@ -28,13 +28,13 @@ from sharder.graph.profile import restore_profile
 from sharder.graph.shards import ShardTable
 from sharder.info import print_info
 from sharder.records.align import align, begin
-from sharder.records.dialect import PLAIN, Dialect
 from sharder.records.encoding import UTF8
 from sharder.records.scan import scan
 from sharder.run.checkpoint import Checkpoint, Job, SourceState, load_checkpoint
 from sharder.sides.strata import Strata
 from sharder.sources.source import open_sources
 from shared.block_profile import profile_block
+from shared.dialect import PLAIN, Dialect
 from shared.errors import ContractError, ShardfitError
 from shared.layout import MANIFEST_NAME, Side
 from shared.manifest import Split

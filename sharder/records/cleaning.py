@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sharder.records.dialect import write_plain
+from sharder.records.plain import write_plain
 from shared.errors import ConfigError
 from shared.manifest import Cleaning
 from shared.user_code import UserCode, load_function

@@ -16,8 +16,8 @@ from functools import cache, cached_property
 import numpy as np
 
 from sharder.records.decoder import KEEP, KEPT, KEPT_RUN, EscapeDecoder
-from sharder.records.dialect import PLAIN
 from sharder.records.lines import Positions, move
+from shared.dialect import PLAIN
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from sharder.records.dialect import PLAIN, Dialect, write_plain
 from sharder.records.encoding import Encoding
+from sharder.records.plain import write_plain
+from shared.dialect import PLAIN, Dialect
 from shared.errors import SourceError
 from shared.schema import MAX_COLUMNS
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sharder.records.dialect import PLAIN, Dialect
 from sharder.records.lines import Positions, line_ends
 from sharder.records.structure import State, Structure, by_counting, is_trusted, one_by_one
+from shared.dialect import PLAIN, Dialect
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sharder.records.dialect import Dialect
 from sharder.records.lines import CR, LF, Positions, find
+from shared.dialect import Dialect
 
 # Stands for bytes that were escaped: no dialect gives it a meaning.
 _NOTHING = 0

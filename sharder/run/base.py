@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import xxhash
 
 from sharder.config import SplitConfig
@@ -21,7 +20,6 @@ from sharder.graph.number import Numbering, SideNumbering
 from sharder.graph.shards import ShardTable
 from sharder.records.align import align, begin
 from sharder.records.codec import AUTO
-from sharder.records.dialect import Dialect
 from sharder.records.encoding import UTF8
 from sharder.records.header import check_same
 from sharder.records.scan import scan
@@ -215,7 +213,7 @@ def check_sources(sources: Sequence[Source], base: Base) -> None:
         SourceError: it is one of these.
     """
     known = {(entry.ends, entry.bytes): entry.path for entry in base.manifest.sources}
-    dialect = Dialect(**msgspec.structs.asdict(base.manifest.sources[-1].dialect))
+    dialect = base.manifest.sources[-1].dialect
     for source in sources:
         if source.dialect != dialect:
             raise SourceError(

@@ -10,7 +10,7 @@ import numpy as np
 from sharder.graph.inspect import cut, inspect
 from sharder.records.align import align, begin
 from sharder.records.cleaning import TRIED, load_cleaner
-from sharder.records.dialect import write_plain
+from sharder.records.plain import write_plain
 from sharder.records.scan import scan
 from sharder.sources.source import Source
 from sharder.sources.stream import Stream

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from sharder.records.dialect import PLAIN, Dialect
 from sharder.records.encoding import Encoding
 from sharder.sources.compression import Compression
 from sharder.sources.origin import Origin
 from sharder.sources.sampling import sample_texts
+from shared.dialect import PLAIN, Dialect
 from shared.errors import SourceError
 
 # How many places are looked at, how large each is, and how much of a stream. The first that shows

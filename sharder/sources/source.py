@@ -9,10 +9,10 @@ from itertools import pairwise
 
 from sharder.records.align import align, begin
 from sharder.records.cleaning import Cleaner
-from sharder.records.dialect import Dialect, write_plain
 from sharder.records.encoding import UTF8, Encoding, resolve
 from sharder.records.header import check_same, decode_header, parse_header
 from sharder.records.lines import line_ends
+from sharder.records.plain import write_plain
 from sharder.records.scan import scan
 from sharder.sources.compression import Compression, find_compression
 from sharder.sources.detection import detect
@@ -20,6 +20,7 @@ from sharder.sources.drop import open_drop
 from sharder.sources.origin import Origin
 from sharder.sources.sniffing import detect_dialect
 from sharder.sources.stream import Stream
+from shared.dialect import Dialect
 from shared.errors import SourceError
 
 _MARK = "\ufeff".encode()
