@@ -46,6 +46,7 @@ from trainer.caching.cache import CONTENTS_NAME, Contents, map_array, read_conte
 from trainer.derive.edits import load_edits
 from trainer.derive.rules import derive_features
 from trainer.features.encode import Encoder
+from trainer.features.read import read_records
 from trainer.rundir import FEATURES_NAME, RUN_NAME, load_run
 from trainer.shards.dataset import Dataset
 from trainer.shards.shard import Shard
@@ -139,7 +140,9 @@ def parse_run(data: bytes, directory: Path) -> None:
     spec = load_run(directory).spec
     records = "".join(f"{feature.column}," for feature in spec.features)
     with suppress(ShardfitError):
-        Encoder(spec).encode_csv(f"{records}{spec.label.column}\n{',' * len(records)}\n".encode())
+        encoder = Encoder(spec)
+        line = f"{records}{spec.label.column}\n{',' * len(records)}\n"
+        encoder.encode(read_records(line.encode(), encoder.types))
 
 
 def parse_features(data: bytes, directory: Path) -> None:

@@ -19,7 +19,7 @@ from trainer.derive.rules import derive_features
 from trainer.features.encode import Encoder
 from trainer.features.spec import FeatureSpec, Hashed, Log, Quantile, Standard, Text, Vocabulary
 from trainer.shards.dataset import Dataset, open_dataset
-from trainer.shards.shard import read_shard
+from trainer.shards.read import read_shard
 
 HEADER = ["id", "a.b", "gold", "class", "note", "at", "mode", "clear"]
 WORDS = ["won", "lost", "the", "match", "again", "騎士の剣", "why", "not"]

@@ -25,7 +25,7 @@ from trainer.features.spec import FeatureSpec, Kind, Transform
 from trainer.features.transform import make_encoder, make_frame
 from trainer.sequence import CSVSequence
 from trainer.shards.dataset import open_dataset
-from trainer.shards.shard import read_shard
+from trainer.shards.read import read_shard
 
 HEADER = ["power", "class", "at", "flag", "level", "clear"]
 PREPARE = """

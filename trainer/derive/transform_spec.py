@@ -20,8 +20,9 @@ from trainer.features.read import transform_types
 from trainer.features.spec import FeatureSpec, Given, Kind, Transform
 from trainer.features.transform import UserFunction
 from trainer.shards.dataset import Dataset
+from trainer.shards.read import read_table
 from trainer.shards.sample import sample_shards
-from trainer.shards.shard import named, read_table
+from trainer.shards.shard import named
 
 
 def derive_transform(

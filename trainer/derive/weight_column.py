@@ -9,7 +9,8 @@ from shared.layout import Side
 from shared.schema import Column, ColumnType
 from trainer.features.weights import encode_weights
 from trainer.shards.dataset import Dataset
-from trainer.shards.shard import named, read_table
+from trainer.shards.read import read_table
+from trainer.shards.shard import named
 
 
 def check_weights(dataset: Dataset, column: Column) -> None:

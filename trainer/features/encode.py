@@ -6,7 +6,7 @@ Shapes: B records, F features, C classes, N numbers (see `trainer.features.spec`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import farmhash
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer.features.read import column_types, convert_options, misfit, read_records
+from trainer.features.read import column_types, convert_options, misfit
 from trainer.features.scaling import knots, signed_log
 from trainer.features.spec import Categorical, FeatureSpec, Hashed, Quantile, Text, Vocabulary
 from trainer.features.timestamps import encode_timestamps
@@ -53,17 +53,53 @@ class Batch(NamedTuple):
         return Batch(*map(change, self.arrays))
 
 
+def lay_end_to_end(batches: Iterable[Batch], records: int) -> Batch:
+    """Return batches as one.
+
+    Each is copied, and let go of, before the next one is asked for: all of them twice would be much
+    of the memory.
+
+    Args:
+        batches: one or more.
+        records: how many they have together.
+    """
+    whole: Batch | None = None
+    start = 0
+    for batch in batches:
+        stop = start + len(batch.x)
+        if whole is None and stop == records:
+            whole = batch
+        elif whole is None:
+            whole = batch.each(lambda array: np.empty((records, *array.shape[1:]), np.float32))
+        if whole is not batch:
+            for into, array in zip(whole.arrays, batch.arrays, strict=True):
+                into[start:stop] = array
+        start = stop
+        del batch
+    if whole is None:
+        raise ValueError("no batch")
+    return whole
+
+
 class Encoder:
     """Turns records into arrays, as a spec says.
 
     Its methods raise `ContractError` as `trainer.features.read.read_records` does.
+
+    Attributes:
+        spec: what the arrays are made of.
+        types: the columns that are encoded, and how each is read.
+        options: the same, for Arrow.
+        wants_whole_shards: whether all records of a shard must come at once.
     """
+
+    wants_whole_shards = False
 
     def __init__(self, spec: FeatureSpec) -> None:
         """Prepare what does not change from shard to shard."""
         self.spec = spec
         self.types = column_types(spec, label=True)
-        self._options = convert_options(self.types)
+        self.options = convert_options(self.types)
         numbers = spec.numeric
         # Shape (N, 1), to be broadcast over records.
         self._fill = np.array([f.fill for f in numbers], np.float64)[:, np.newaxis]
@@ -84,17 +120,15 @@ class Encoder:
         self._number_classes = np.array(classes if numeric else (), np.float64)
         self._text_classes = pa.array(classes, pa.string())
 
-    def encode_csv(self, data: bytes) -> Batch:
-        """Encode the records of one shard; the first record of `data` is the header."""
-        records = self.read(data)
+    def encode(self, records: pa.RecordBatch, before: int = 0) -> Batch:
+        """Encode records of a shard; so many are before them, for messages."""
         y = self.encode_label(records.column(self.spec.label.column))
-        name = self.spec.weight
-        weights = None if name is None else encode_weights(records.column(name), name)
-        return Batch(self.encode_columns(records), y, weights)
+        return Batch(self.encode_columns(records), y, self.encode_weights(records, before))
 
-    def read(self, data: bytes) -> pa.RecordBatch:
-        """Read the columns that are encoded."""
-        return read_records(data, self.types, self._options)
+    def encode_weights(self, records: pa.RecordBatch, before: int) -> Float32 | None:
+        """Return how much records count, shape (B,), if there is a column that says so."""
+        name = self.spec.weight
+        return None if name is None else encode_weights(records.column(name), name, before)
 
     def encode_columns(self, table: pa.RecordBatch) -> Float32:
         """Encode the features of records, read as `column_types` says; shape (B, F)."""
@@ -114,7 +148,7 @@ class Encoder:
         for feature, category in zip(spec.categorical, spec.categories, strict=True):
             last = category.position + category.width
             index = self._encode_category(feature, table.column(feature.column))
-            x[:, category.position : last] = index.reshape(len(x), -1)
+            x[:, category.position : last] = index.reshape(len(x), category.width)
         return x
 
     def _encode_numbers(self, table: pa.RecordBatch) -> tuple[Float64, Bool]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from shared.printable import shorten
 from shared.reading import open_plain
 from shared.schema import MAX_COLUMNS, ColumnType
 from shared.values import MISSING_FIELDS
+from trainer.features.blocks import PARSE_OPTIONS, read_blocks
 from trainer.features.spec import FeatureSpec, Transform
 
 Types = Mapping[str, pa.DataType]
@@ -24,8 +26,8 @@ Types = Mapping[str, pa.DataType]
 # 16 MiB, as `sharder split` takes a header.
 _MAX_HEADER_CHARACTERS = 16 << 20
 
-_PARSE_OPTIONS = pyarrow.csv.ParseOptions(newlines_in_values=True)
-
+# What Arrow says of a field that does not fit: the number of its column, and, where it can, itself.
+_MISFIT = re.compile(r"In CSV column #(\d+): .*?conversion error[^']*(?:'(.*)')?", re.DOTALL)
 _WANTED = {pa.float64(): "a number", pa.int64(): "a whole number", pa.string(): "UTF-8 text"}
 
 
@@ -144,19 +146,37 @@ def read_records(
             or a field does not fit its column. The place is told within `data` only: who calls
             knows the file.
     """
-    try:
-        try:
-            return _read(data, options or convert_options(types))
-        except KeyError:
-            found = _read(data, convert_options({})).schema.names
-            raise missing_columns(found, types) from None
-    except pa.ArrowInvalid as error:
-        raise _explain(error, data, types) from None
-    except UnicodeDecodeError as error:
-        raise ContractError("header", expected="UTF-8 text", found=str(error)) from None
+    with _explained(types, lambda: _names(_read(data, convert_options({})))):
+        return _read(data, options or convert_options(types))
 
 
-def missing_columns(found: list[str], types: Types) -> ContractError:
+def stream_records(
+    file: io.RawIOBase,
+    types: Types,
+    options: pyarrow.csv.ConvertOptions,
+    *,
+    block_bytes: int,
+    names: Callable[[], Sequence[str]],
+) -> Iterator[pa.RecordBatch]:
+    """Yield the records of a file, part by part, as `read_records` reads all of them at once.
+
+    Args:
+        file: as `trainer.features.blocks.read_blocks` takes it, and so `block_bytes`.
+        types: the columns to read, and how.
+        options: what `convert_options` makes of these types.
+        block_bytes: size of a block.
+        names: reads the header, for messages.
+
+    Raises:
+        BlockTooSmallError: a record is longer than a block.
+        ContractError: as `read_records`.
+        OSError: the file cannot be read.
+    """
+    with _explained(types, names):
+        yield from read_blocks(file, options, block_bytes)
+
+
+def missing_columns(found: Sequence[str], types: Types) -> ContractError:
     """Return the error for a header that lacks columns."""
     missing = [repr(name) for name in types if name not in found]
     return ContractError(
@@ -193,7 +213,7 @@ def _read(data: bytes, options: pyarrow.csv.ConvertOptions) -> pa.RecordBatch:
         pa.BufferReader(data),
         # One block, and so one batch, in one thread: parallelism is across shards.
         read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + 1),
-        parse_options=_PARSE_OPTIONS,
+        parse_options=PARSE_OPTIONS,
         convert_options=options,
     )
     try:
@@ -202,16 +222,27 @@ def _read(data: bytes, options: pyarrow.csv.ConvertOptions) -> pa.RecordBatch:
         return pa.RecordBatch.from_pylist([], reader.schema)
 
 
-def _explain(error: pa.ArrowInvalid, data: bytes, types: Types) -> ContractError:
-    if fault := wrong_width(error):
-        return fault
-    if "conversion error" not in str(error):
-        return ContractError("records", expected="a CSV", found=str(error))
-    # A field does not fit. Arrow gives the number of its column only: look for its name.
-    for name, type_ in types.items():
+def _names(records: pa.RecordBatch) -> list[str]:
+    try:
+        names: list[str] = records.schema.names
+    except UnicodeDecodeError as error:
+        raise ContractError("header", expected="UTF-8 text", found=str(error)) from None
+    return names
+
+
+@contextlib.contextmanager
+def _explained(types: Types, names: Callable[[], Sequence[str]]) -> Iterator[None]:
+    """Turn what Arrow says of a CSV into an error of ours; `names` reads its header."""
+    try:
         try:
-            _read(data, convert_options({name: type_}))
-        except pa.ArrowInvalid as cause:
-            value = re.search(r"invalid value '(.*)'", str(cause), re.DOTALL)
-            return misfit(name, _WANTED[type_], value[1] if value else str(cause))
-    raise error
+            yield
+        except KeyError:
+            raise missing_columns(names(), types) from None
+    except pa.ArrowInvalid as error:
+        if fault := wrong_width(error):
+            raise fault from None
+        match = _MISFIT.search(str(error))
+        if match is None:
+            raise ContractError("records", expected="a CSV", found=str(error)) from None
+        name = names()[int(match[1])]
+        raise misfit(name, _WANTED[types[name]], match[2] or str(error)) from None

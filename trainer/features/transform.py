@@ -25,7 +25,6 @@ from shared.values import MISSING_FIELDS
 from trainer.features.encode import Batch, Encoder, Float32
 from trainer.features.read import misfit
 from trainer.features.spec import FeatureSpec, Kind, Transform
-from trainer.features.weights import encode_weights
 
 
 class UserFunction:
@@ -134,19 +133,19 @@ class UserFunction:
 class TransformEncoder(Encoder):
     """An encoder whose features come from the function."""
 
+    wants_whole_shards = True
+
     def __init__(self, spec: FeatureSpec, transform: Transform) -> None:
         """Prepare; the function is imported with the first records: its faults name them."""
         super().__init__(spec)
         self._transform = transform
         self._function: UserFunction | None = None
 
-    def encode_csv(self, data: bytes) -> Batch:
-        """Encode the records of one shard; the first record of `data` is the header."""
-        table = self.read(data)
-        x, labels = self._call(table)
-        name = self.spec.weight
-        weights = None if name is None else encode_weights(table.column(name), name)
-        return Batch(x, self.encode_label(spell_labels(labels, self.spec.label.reading)), weights)
+    def encode(self, records: pa.RecordBatch, before: int = 0) -> Batch:
+        """Encode the records of one shard, all of them."""
+        x, labels = self._call(records)
+        y = self.encode_label(spell_labels(labels, self.spec.label.reading))
+        return Batch(x, y, self.encode_weights(records, before))
 
     def encode_columns(self, table: pa.RecordBatch) -> Float32:
         """Encode the features of records; the label may be missing among their columns."""

@@ -15,8 +15,13 @@ from trainer.features.label import LabelSpec
 Float32 = npt.NDArray[np.float32]
 
 
-def encode_weights(column: pa.Array, name: str) -> Float32:
+def encode_weights(column: pa.Array, name: str, before: int = 0) -> Float32:
     """Return the weights in a column of numbers, shape (B,).
+
+    Args:
+        column: the numbers.
+        name: of the column.
+        before: number of records before these, for messages.
 
     Raises:
         ContractError: one cannot be meant; the message tells its record.
@@ -27,7 +32,7 @@ def encode_weights(column: pa.Array, name: str) -> Float32:
         record = int(fine.argmin())
         found = weights[record]
         raise ContractError(
-            f"record {record + 1}, column {name!r}",
+            f"record {before + record + 1}, column {name!r}",
             expected="a weight: a finite number, 0 or more",
             found="none" if np.isnan(found) else f"{found:g}",
             hint="give every record a weight, or remove it, before splitting",

@@ -22,7 +22,8 @@ from trainer.features.transform import make_encoder
 from trainer.feeding.crew import Crew
 from trainer.feeding.process import Process
 from trainer.feeding.wire import Failed
-from trainer.shards.shard import Shard, read_shard
+from trainer.shards.read import read_shard
+from trainer.shards.shard import Shard
 
 # Shards that one worker is asked for at a time: more than it can read while nobody listens. The
 # requests must fit into its pipe, which holds 64 KiB; a path can have 4.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
-from trainer.features.encode import Batch
+from trainer.features.encode import Batch, lay_end_to_end
 from trainer.feeding.feed import Feed
 from trainer.shards.batches import BatchPlan, Part
 from trainer.shards.shard import Shard
@@ -56,12 +54,11 @@ class WindowReader:
             self._read_windows(closed, self._plan.ahead(last.window, ahead) if ahead else [])
         else:
             self._feed.attend()
-        pieces = [self._take(part) for part in parts]
+        records = sum(part.stop - part.start for part in parts)
+        found = lay_end_to_end(map(self._take, parts), records)
         size = len(self._open[last.window].x)
         self._open = {last.window: self._open[last.window]} if last.stop < size else {}
-        if len(pieces) == 1:
-            return pieces[0]
-        return _lay_end_to_end(pieces)
+        return found
 
     def _read_windows(self, windows: Sequence[int], ahead: Sequence[int]) -> None:
         needed = [shard for window in windows for shard in self._plan.window(window)]
@@ -74,8 +71,9 @@ class WindowReader:
             self._keep(shard, found[place])
         found.reverse()
         for window in windows:
-            shards = [found.pop() for _ in self._plan.window(window)]
-            self._open[window] = shards[0] if len(shards) == 1 else _lay_end_to_end(shards)
+            shards = self._plan.window(window)
+            records = sum(self._shards[shard].records for shard in shards)
+            self._open[window] = lay_end_to_end((found.pop() for _ in shards), records)
 
     def _take(self, part: Part) -> Batch:
         window = self._open[part.window]
@@ -86,16 +84,3 @@ class WindowReader:
         if part.stop - part.start == len(window.x):
             return window
         return window.each(lambda array: array[part.start : part.stop].copy())
-
-
-def _lay_end_to_end(batches: list[Batch]) -> Batch:
-    """Return batches as one, and empty the list: all of them twice would be much of the memory."""
-    records = sum(len(batch.x) for batch in batches)
-    whole = batches[0].each(lambda array: np.empty((records, *array.shape[1:]), np.float32))
-    start = 0
-    while batches:
-        batch = batches.pop(0)
-        for into, array in zip(whole.arrays, batch.arrays, strict=True):
-            into[start : start + len(array)] = array
-        start += len(batch.x)
-    return whole

@@ -26,7 +26,8 @@ from trainer.features.encode import Encoder
 from trainer.features.spec import FeatureSpec
 from trainer.features.transform import make_encoder
 from trainer.feeding.wire import Failed, Hello, Piece, pack, pack_batch, unpack_shards
-from trainer.shards.shard import Shard, read_shard
+from trainer.shards.read import read_shard
+from trainer.shards.shard import Shard
 
 # How often a worker that waits looks whether the trainer is still there. Its end of the pipe tells
 # at once, unless a process that the trainer forked has inherited it.

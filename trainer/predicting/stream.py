@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from shared.errors import ContractError, SourceError, UnreadableError
+from trainer.features.blocks import BlockTooSmallError, read_blocks
 from trainer.features.read import Types, convert_options, missing_columns, read_header, wrong_width
 
-# A record must not reach beyond the block after the one it begins in. Arrow reads up to 32 blocks
-# ahead, so they are small, and large only for a file that needs it: 16 MiB, the longest record that
-# `sharder split` takes.
+# Small, since many are in memory, and large only for a file that needs it: 16 MiB, the longest
+# record that `sharder split` takes.
 BLOCK_BYTES = (1 << 20, 16 << 20)
-
-_TOO_LONG = "straddling object"
 
 
 def stream_pieces(
@@ -85,18 +80,26 @@ def stream_records(source: Path, types: Types, *, skip: int = 0) -> Iterator[pa.
     for block_bytes in BLOCK_BYTES:
         left = done  # to be passed over
         try:
-            for batch in _open_csv(source, types, block_bytes):
-                rest = batch[min(left, len(batch)) :]
-                left -= len(batch) - len(rest)
-                if len(rest):
-                    yield rest
-                    done += len(rest)
+            with source.open("rb", buffering=0) as file:
+                for batch in read_blocks(file, convert_options(types), block_bytes):
+                    rest = batch[min(left, len(batch)) :]
+                    left -= len(batch) - len(rest)
+                    if len(rest):
+                        yield rest
+                        done += len(rest)
             return
+        except BlockTooSmallError:
+            continue
         except pa.ArrowInvalid as error:
-            if _TOO_LONG not in str(error) or block_bytes == BLOCK_BYTES[-1]:
-                raise _explain(error, source, header) from None
+            raise _explain(error, source, header) from None
         except OSError as error:
             raise UnreadableError(source, found=error.strerror or str(error)) from None
+    raise SourceError(
+        source,
+        expected=f"records of at most {BLOCK_BYTES[-1] >> 20} MiB",
+        found="a longer one",
+        hint="is there a quote that is never closed?",
+    )
 
 
 def check_header(source: Path, types: Types) -> tuple[str, ...]:
@@ -117,50 +120,10 @@ def check_header(source: Path, types: Types) -> tuple[str, ...]:
     return header
 
 
-def _open_csv(source: Path, types: Types, block_bytes: int) -> Iterator[pa.RecordBatch]:
-    with source.open("rb", buffering=0) as file:
-        yield from pyarrow.csv.open_csv(
-            pa.PythonFile(_WholeLineEnds(file), "r"),
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block_bytes),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=convert_options(types),
-        )
-
-
-class _WholeLineEnds(io.RawIOBase):
-    """A file whose pieces never end in CR.
-
-    Arrow takes a LF at the beginning of a piece for the rest of a CRLF, and drops it, also where
-    both are inside quotes.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._held = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._held + self._file.read(max(size - len(self._held), 1))
-        self._held = b""
-        # A piece of nothing would mean the end of the file.
-        if data.endswith(b"\r") and len(data) > 1:
-            self._held, data = b"\r", data[:-1]
-        return data
-
-
 def _explain(error: pa.ArrowInvalid, source: Path, header: tuple[str, ...]) -> SourceError:
     message = str(error)
     if fault := wrong_width(error):
         return SourceError(f"{source}, {fault.where}", expected=fault.expected, found=fault.found)
-    if _TOO_LONG in message:
-        return SourceError(
-            source,
-            expected=f"records of at most {BLOCK_BYTES[-1] >> 20} MiB",
-            found="a longer one",
-            hint="is there a quote that is never closed?",
-        )
     match = re.search(r"In CSV column #(\d+): Row #(\d+): .*?(?:'(.*)'|$)", message, re.DOTALL)
     if match is None:
         return SourceError(source, expected="a CSV", found=message)

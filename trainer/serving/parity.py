@@ -15,7 +15,8 @@ from trainer.features.encode import Encoder, Float32
 from trainer.features.spec import FeatureSpec, Number
 from trainer.serving.export import exported_names
 from trainer.serving.serve import serve, serve_elsewhere
-from trainer.shards.shard import Shard, read_table
+from trainer.shards.read import read_table
+from trainer.shards.shard import Shard
 
 # Of a feature, and of an output in standard deviations. Float32 has seven digits; sines and some
 # layers cost a few.
@@ -30,7 +31,7 @@ def read_compared(shard: Shard, encoder: Encoder) -> pa.RecordBatch:
     """Return the records of a shard that models are compared on: all, if they are not too wide.
 
     Raises:
-        ContractError: as `trainer.shards.shard.read_table`.
+        ContractError: as `trainer.shards.read.read_table`.
     """
     table = read_table(shard, encoder.types)
     return table.take(pa.array(range(min(len(table), max(1, _MOST // encoder.spec.width)))))

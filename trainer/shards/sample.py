@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from shared.layout import Side
 from trainer.features.read import Types
 from trainer.shards.dataset import Dataset
-from trainer.shards.shard import Shard, read_table
+from trainer.shards.read import read_table
+from trainer.shards.shard import Shard
 
 Float64 = npt.NDArray[np.float64]
 

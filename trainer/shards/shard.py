@@ -1,19 +1,19 @@
-"""One shard: its file, proven to be the one that the manifest tells of, and read into arrays."""
+"""One shard: its file, proven to be the one that the manifest tells of."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 import xxhash
 
 from shared.errors import ContractError
-from trainer.features.encode import Batch, Encoder
-from trainer.features.read import Types, read_records
 
+# Read at a time where only the checksum is asked for.
+_PIECE_BYTES = 1 << 20
 _AGAIN = "run the same `sharder split` command again"
 
 
@@ -35,37 +35,6 @@ class Shard(msgspec.Struct, frozen=True, array_like=True):
     bytes: int | None = None
     xxh3_128: str | None = None
     may_grow: bool = False
-
-
-def read_shard(shard: Shard, encoder: Encoder) -> Batch:
-    """Read a shard into arrays of `shard.records` records.
-
-    Raises:
-        ContractError: the file has vanished or changed, is too large for the memory, or a field
-            does not fit its column. The path is part of the message.
-    """
-    data = load_shard(shard)
-    with named(shard):
-        batch = encoder.encode_csv(data)
-    if len(batch.x) != shard.records:
-        raise ContractError(
-            shard.path,
-            expected=f"{shard.records} records",
-            found=f"{len(batch.x)}",
-            hint=f"the shard has changed: {_AGAIN}",
-        )
-    return batch
-
-
-def read_table(shard: Shard, types: Types) -> pa.RecordBatch:
-    """Read some columns of a shard.
-
-    Raises:
-        ContractError: as `read_shard`.
-    """
-    data = load_shard(shard)
-    with named(shard):
-        return read_records(data, types)
 
 
 @contextlib.contextmanager
@@ -93,33 +62,104 @@ def _too_large(shard: Shard) -> ContractError:
     )
 
 
-def load_shard(shard: Shard) -> bytes:
-    """Return the bytes of a shard, checked against the manifest.
-
-    The checksum costs 20 µs of the 1 ms that a shard takes, so every epoch can afford it.
-    """
+@contextlib.contextmanager
+def read_faults(shard: Shard) -> Iterator[None]:
+    """Say which shard cannot be read."""
     try:
-        with Path(shard.path).open("rb") as file:
-            data = file.read(shard.bytes if shard.may_grow else None)
+        yield
     except MemoryError:
         raise _too_large(shard) from None
     except OSError as error:
         raise ContractError(
             shard.path, expected="a shard", found=error.strerror or str(error), hint=_AGAIN
         ) from None
-    if shard.bytes is not None and len(data) != shard.bytes:
-        raise ContractError(
-            shard.path,
-            expected=f"{shard.bytes} bytes, as in the manifest",
-            found=f"{len(data)}",
-            hint=f"the shard has changed: {_AGAIN}",
-        )
-    if shard.xxh3_128 is not None and xxhash.xxh3_128_hexdigest(data) != shard.xxh3_128:
-        raise ContractError(
-            shard.path,
-            expected="the checksum "
-            + ("it had before" if shard.bytes is None else "in the manifest"),
-            found="another one",
-            hint=f"the shard has changed: {_AGAIN}",
-        )
+
+
+def changed(shard: Shard, *, expected: str, found: str) -> ContractError:
+    """Return the error for a shard that is not the one that the manifest tells of."""
+    hint = f"the shard has changed: {_AGAIN}"
+    return ContractError(shard.path, expected=expected, found=found, hint=hint)
+
+
+def load_shard(shard: Shard) -> bytes:
+    """Return the bytes of a shard, checked against the manifest.
+
+    The checksum costs 20 µs of the 1 ms that a shard takes, so every epoch can afford it.
+    """
+    with read_faults(shard), Path(shard.path).open("rb") as file:
+        data = file.read(shard.bytes if shard.may_grow else None)
+    _check(shard, len(data), xxhash.xxh3_128(data))
     return data
+
+
+class ShardFile(io.RawIOBase):
+    """The bytes of a shard as they come, which are checked against the manifest at their end."""
+
+    def __init__(self, shard: Shard) -> None:
+        """Open the file.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self._shard = shard
+        self._file = io.FileIO(shard.path)
+        self._size = 0
+        self._digest = xxhash.xxh3_128()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes; none at the end."""
+        if self._shard.may_grow and self._shard.bytes is not None:
+            left = self._shard.bytes - self._size
+            size = left if size < 0 else min(size, left)
+        data = self._file.read(size)
+        self._size += len(data)
+        self._digest.update(data)
+        return data
+
+    def check(self) -> None:
+        """Read what is left, and check all of it.
+
+        Raises:
+            ContractError: they are others than the manifest tells of.
+        """
+        while self.read(_PIECE_BYTES):
+            pass
+        _check(self._shard, self._size, self._digest)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+@contextlib.contextmanager
+def opened(shard: Shard) -> Iterator[ShardFile]:
+    """Open a shard whose bytes need not all be in memory.
+
+    Its end, and also an error in what was read of it, is where it is checked: what has changed need
+    not be a CSV.
+
+    Raises:
+        ContractError: it cannot be read, or is not the one that the manifest tells of.
+    """
+    with read_faults(shard), ShardFile(shard) as file:
+        try:
+            yield file
+        except ContractError:
+            with ShardFile(shard) as again:  # another thread may still read the first
+                again.check()
+            raise
+        file.check()
+
+
+def _check(shard: Shard, size: int, digest: xxhash.xxh3_128) -> None:
+    if shard.bytes is not None and size != shard.bytes:
+        expected = f"{shard.bytes} bytes, as in the manifest"
+        raise changed(shard, expected=expected, found=f"{size}")
+    if shard.xxh3_128 is not None and digest.hexdigest() != shard.xxh3_128:
+        expected = "it had before" if shard.bytes is None else "in the manifest"
+        raise changed(shard, expected=f"the checksum {expected}", found="another one")
