@@ -50,6 +50,10 @@ def drops(tmp_path: Path) -> Path:
         check=True,
         capture_output=True,
     )
+    with log.open(newline="") as read, (tmp_path / "new_quests.txt").open("w", newline="") as file:
+        csv.writer(
+            file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, escapechar="\\"
+        ).writerows(csv.reader(read))
     (tmp_path / "quest_log.csv.gz").write_bytes(gzip.compress(log.read_bytes()))
     rows = [
         ["id", "name"],

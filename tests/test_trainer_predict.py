@@ -168,6 +168,27 @@ def test_a_source_that_changes_while_it_is_read_is_refused(home: Path) -> None:
     assert debris(home) == []
 
 
+def test_a_source_in_another_dialect_gives_the_same_bytes(home: Path) -> None:
+    records = records_of(5000, seed=1)
+    with (home / "other.txt").open("w", newline="") as file:
+        csv.writer(
+            file, delimiter=";", quotechar="'", escapechar="\\", doublequote=False
+        ).writerows([HEADER, *records])
+    dialect = {"delimiter": ";", "quote_char": "'", "escape_char": "\\"}
+    predict(home, "plain.csv", keep=KEEP)
+    cut_off(home, "dialect.csv", "other.txt", keep=KEEP, delimiter=";", quote_char="'")
+    assert predict(home, "dialect.csv", "other.txt", keep=KEEP, **dialect) == [
+        f"{home}/dialect.csv: begins anew, since the options tell of another dialect"
+    ]
+    assert (home / "dialect.csv").read_bytes() == (home / "plain.csv").read_bytes()
+    with pytest.raises(
+        SourceError, match=r"found only 'player;power;class;.*; say --delimiter ';'"
+    ):
+        predict(home, "refused.csv", "other.txt")
+    with pytest.raises(ConfigError, match="--quote-char: expected another one than the delimiter"):
+        predict(home, "refused.csv", "other.txt", delimiter="'", quote_char="'")
+
+
 def test_a_record_that_does_not_fit_is_told_and_nothing_is_left(home: Path) -> None:
     lines = (home / "new.csv").read_bytes()
     (home / "short.csv").write_bytes(lines + b"x\n")

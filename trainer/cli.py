@@ -13,7 +13,7 @@ import click
 
 from shared.errors import ConfigError, ShardfitError
 from shared.layout import Side
-from shared.options import OutPath
+from shared.options import CHARACTER_OR_NONE, DELIMITER, OutPath
 from shared.sections import SectionedCommand
 from shared.start import end
 from trainer.config import (
@@ -94,6 +94,12 @@ def evaluate(*, side: str, as_json: bool, **options: Any) -> None:
 @click.option("--keep", multiple=True, metavar="COLUMN",
               help="Column of SOURCE to write, too; may be given again.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace FILE, if there is one.")
+@click.option("--delimiter", default=",", show_default=True, type=DELIMITER,
+              help="Between two fields of SOURCE: one character, or tab.")  # fmt: skip
+@click.option("--quote-char", default='"', show_default=True, type=CHARACTER_OR_NONE,
+              help="Around its fields: one character, or none.")  # fmt: skip
+@click.option("--escape-char", default="none", show_default=True, type=CHARACTER_OR_NONE,
+              help="Takes the meaning from what is behind it: one character, or none.")  # fmt: skip
 @_LAYERS
 @_TRANSFORM
 def predict(*, out: str, **options: Any) -> None:

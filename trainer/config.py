@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from shared.dialect import Dialect, check_dialect
 from shared.errors import ConfigError
 from shared.layout import Side
 from trainer.features.label import ClassWeight, Task
@@ -181,6 +182,10 @@ class PredictConfig:
         format: of the file; None goes by its name.
         keep: names of columns of the source to write, too, as they are.
         overwrite: whether to replace an existing file.
+        delimiter: the ASCII character between two fields of the source.
+        quote_char: the ASCII character around fields; None if none has a meaning.
+        escape_char: the ASCII character that takes the meaning from the one behind it; None if
+            none does.
         model: `MODULE:FUNCTION` that the run was made with, where it has layers of its own.
         transform: `MODULE:FUNCTION` that the run was made with, if it was with one.
     """
@@ -191,11 +196,20 @@ class PredictConfig:
     format: Format | None = None
     keep: tuple[str, ...] = ()
     overwrite: bool = False
+    delimiter: str = ","
+    quote_char: str | None = '"'
+    escape_char: str | None = None
     model: str | None = None
     transform: str | None = None
 
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of the source."""
+        return Dialect(self.delimiter, self.quote_char, self.escape_char)
+
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, such as to write over the source."""
+        check_dialect(self.dialect)
         if self.out is not None and self.out.resolve() == self.source.resolve():
             raise ConfigError("--out", expected="another file than the source", found=str(self.out))
         if self.format is not None:

@@ -42,7 +42,7 @@ def run(config: PredictConfig, *, say: Callable[[str], None] = say_on_stderr) ->
     with interrupts.caught():
         finished = load_run(config.run)
         check_transform(finished, config.run, config.transform)
-        predictor = Predictor(config.source, finished.spec, config.keep)
+        predictor = Predictor(config.source, finished.spec, config.keep, config.dialect)
         if config.out is not None:
             check_free(config.out, overwrite=config.overwrite)
         # Not before now: a mistake is told at once, not after seconds of imports.
@@ -79,6 +79,7 @@ def _write(
         model=_checksum(config.run / RUN_NAME, config.run / MODEL_NAME),
         columns=config.keep,
         versions=find_versions(),
+        dialect=config.dialect,
     )
     parts = Parts(directory, job, lambda line: say(f"{out}: {line}"))
     if parts.rows:

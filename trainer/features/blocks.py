@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.csv
 
-PARSE_OPTIONS = pyarrow.csv.ParseOptions(newlines_in_values=True)
+from shared.dialect import PLAIN, Dialect
 
 # What Arrow says of a record that does not fit into a block, and of a header.
 _TOO_SMALL = ("straddling object", "Empty CSV file or block")
@@ -18,8 +18,21 @@ class BlockTooSmallError(Exception):
     """A record, or the header, is longer than a block: larger ones may do."""
 
 
+def parse_options(dialect: Dialect) -> pyarrow.csv.ParseOptions:
+    """Return how Arrow is to find the fields of a dialect."""
+    return pyarrow.csv.ParseOptions(
+        delimiter=dialect.delimiter,
+        quote_char=dialect.quote or False,
+        escape_char=dialect.escape or False,
+        newlines_in_values=True,
+    )
+
+
 def read_blocks(
-    file: io.RawIOBase, options: pyarrow.csv.ConvertOptions, block_bytes: int
+    file: io.RawIOBase,
+    options: pyarrow.csv.ConvertOptions,
+    block_bytes: int,
+    dialect: Dialect = PLAIN,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the records of a CSV file, in their order, batch by batch; at least one batch.
 
@@ -28,6 +41,7 @@ def read_blocks(
         options: the columns to read, and how.
         block_bytes: size of a block. A record must not reach beyond the block after the one that it
             begins in. Arrow reads up to 32 blocks ahead, and parses one at a time.
+        dialect: of the file.
 
     Raises:
         BlockTooSmallError: a record reaches further.
@@ -40,7 +54,7 @@ def read_blocks(
             pa.PythonFile(_WholeLineEnds(file), "r"),
             # In one thread: parallelism is across files.
             read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=block_bytes),
-            parse_options=PARSE_OPTIONS,
+            parse_options=parse_options(dialect),
             convert_options=options,
         )
         is_empty = True

@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from shared.dialect import PLAIN, Dialect
 from shared.errors import ContractError
 from shared.printable import shorten
 from shared.reading import open_plain
 from shared.schema import MAX_COLUMNS, ColumnType
 from shared.values import MISSING_FIELDS
-from trainer.features.blocks import PARSE_OPTIONS, read_blocks
+from trainer.features.blocks import parse_options, read_blocks
 from trainer.features.spec import FeatureSpec, Transform
 
 Types = Mapping[str, pa.DataType]
@@ -28,6 +29,12 @@ _MAX_HEADER_CHARACTERS = 16 << 20
 
 # What Arrow says of a field that does not fit: the number of its column, and, where it can, itself.
 _MISFIT = re.compile(r"In CSV column #(\d+): .*?conversion error[^']*(?:'(.*)')?", re.DOTALL)
+
+_PARSE_OPTIONS = parse_options(PLAIN)
+
+# What to do about a file in another encoding.
+CONVERT = "if it is packed, unpack it; else convert it: iconv -f ENCODING -t UTF-8"
+
 _WANTED = {pa.float64(): "a number", pa.int64(): "a whole number", pa.string(): "UTF-8 text"}
 
 
@@ -91,8 +98,12 @@ def parse_numbers(column: str, text: pa.StringArray, type_: pa.DataType) -> pa.A
         raise misfit(column, _WANTED[type_], value[1] if value else str(error)) from None
 
 
-def read_header(file: Path) -> tuple[str, ...]:
+def read_header(file: Path, dialect: Dialect = PLAIN) -> tuple[str, ...]:
     """Return the names of the columns of a CSV file.
+
+    Args:
+        file: its path.
+        dialect: of the file.
 
     Raises:
         ContractError: the file is empty, is not a CSV in UTF-8, or cannot be read.
@@ -106,14 +117,20 @@ def read_header(file: Path) -> tuple[str, ...]:
             errors="surrogateescape",
             newline="",
         ) as text:
-            header = next(csv.reader(_bounded_lines(text)), None)
-        ",".join(header or ()).encode()
+            header = next(dialect.read_lines(_bounded_lines(text)), None)
+        # UTF-16 may be UTF-8, too, with a NUL at every other place.
+        if "\0" in "".join(header or ()).encode().decode():
+            raise UnicodeError
     except OSError as error:
         raise ContractError(
             file, expected="a CSV file", found=error.strerror or str(error)
         ) from None
-    except (csv.Error, UnicodeError) as error:
+    except csv.Error as error:
         raise ContractError(file, expected="a CSV in UTF-8", found=str(error)) from None
+    except UnicodeError:
+        raise ContractError(
+            file, expected="a CSV in UTF-8", found="other bytes in its header", hint=CONVERT
+        ) from None
     if not header:
         raise ContractError(file, expected="a header", found="an empty file")
     if len(header) > MAX_COLUMNS:
@@ -213,7 +230,7 @@ def _read(data: bytes, options: pyarrow.csv.ConvertOptions) -> pa.RecordBatch:
         pa.BufferReader(data),
         # One block, and so one batch, in one thread: parallelism is across shards.
         read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=len(data) + 1),
-        parse_options=PARSE_OPTIONS,
+        parse_options=_PARSE_OPTIONS,
         convert_options=options,
     )
     try:

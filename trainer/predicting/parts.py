@@ -17,6 +17,7 @@ from typing import BinaryIO
 import msgspec
 import pyarrow as pa
 
+from shared.dialect import PLAIN, Dialect
 from shared.durable import create, publish, write_whole
 from shared.errors import ContractError
 from shared.reading import decode_json, read_plain
@@ -35,12 +36,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         model: checksum of the files of the run.
         columns: those of the source that are kept.
         versions: of the libraries that compute it.
+        dialect: of the source.
     """
 
     source: tuple[int, int]
     model: str
     columns: tuple[str, ...]
     versions: dict[str, str]
+    dialect: Dialect = PLAIN
 
 
 _SPELLED = {
@@ -48,6 +51,7 @@ _SPELLED = {
     "model": "the run is another one",
     "columns": "--keep names other columns",
     "versions": "other versions of the libraries are installed",
+    "dialect": "the options tell of another dialect",
 }
 
 

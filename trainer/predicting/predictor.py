@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shared.dialect import PLAIN, Dialect
 from shared.errors import ConfigError, ContractError, SourceError
 from trainer.features.label import LabelSpec
 from trainer.features.read import column_types, parse_numbers
@@ -45,13 +46,16 @@ class Predictor:
             `prediction`, the likeliest; for a regression `prediction`.
     """
 
-    def __init__(self, source: Path, spec: FeatureSpec, keep: Sequence[str]) -> None:
+    def __init__(
+        self, source: Path, spec: FeatureSpec, keep: Sequence[str], dialect: Dialect = PLAIN
+    ) -> None:
         """Look at the header of the source.
 
         Args:
             source: the file.
             spec: what the model takes and gives.
             keep: names of columns to keep.
+            dialect: of the source.
 
         Raises:
             SourceError: there is no such file, or it lacks a column.
@@ -59,6 +63,7 @@ class Predictor:
         """
         self.model: Model = None
         self._source = source
+        self._dialect = dialect
         self._label = spec.label
         self._encoder = make_encoder(spec)
         self._keep = list(keep)
@@ -68,7 +73,7 @@ class Predictor:
             name: types[name] for name in keep if types.get(name, pa.string()) != pa.string()
         }
         self._types = types | dict.fromkeys(keep, pa.string())
-        check_header(source, self._types)
+        check_header(source, self._types, dialect)
         predicted = _fields(spec.label)
         for name, _ in predicted:
             if name in keep:
@@ -91,7 +96,12 @@ class Predictor:
         rows: list[pa.RecordBatch] = []
         done, started, table_bytes = skip, skip, 0
         for piece in stream_pieces(
-            self._source, self._types, records=_PIECE_RECORDS, text_bytes=_PIECE_BYTES, skip=skip
+            self._source,
+            self._types,
+            records=_PIECE_RECORDS,
+            text_bytes=_PIECE_BYTES,
+            skip=skip,
+            dialect=self._dialect,
         ):
             predicted = self._predict(self._encode(piece, done))
             kept = [piece.column(name) for name in self._keep]
