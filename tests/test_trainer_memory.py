@@ -93,6 +93,21 @@ def test_a_column_takes_little_memory_of_the_model_that_is_saved(tmp_path: Path)
     assert peaks[1] - peaks[0] < 95, peaks
 
 
+def test_long_texts_take_little_memory(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    prose = " ".join(f"word{rng.randrange(5000)}" for _ in range(11_000))
+    # 40 MB. Of each text 256 characters count.
+    records = [[f"{n} {'won' if n % 2 else 'lost'} {prose}", str(n % 2)] for n in range(400)]
+    write_dataset(tmp_path / "log", ["report", "clear"], records, rows_per_shard=400)
+    command = (TRAINER, "fit", "log", "--label", "clear", "--out", "run", "--epochs", 1)
+    done = run_measured(command, tmp_path)
+    assert done.status == 0, done.stderr
+    assert "; 1 columns, 32 features; " in done.stderr
+    # It is 845 MiB, and was 4,996 when the saved model was tried on all the texts at once.
+    assert done.peak < 1100
+    assert json.loads((tmp_path / "run/run.json").read_text())["peak_memory_bytes"] < 1.5 * 2**30
+
+
 def main(dataset: str, cache: Any) -> None:
     """Train, and print the memory of this process at the end of each epoch."""
     sequence = CSVSequence(dataset, label="clear", cache=cache, workers=1, batch_size=1000)

@@ -26,7 +26,7 @@ from trainer.derive.weight_column import check_weights
 from trainer.features.label import ClassWeight, Task
 from trainer.features.scaling import is_heavy_tailed
 from trainer.features.spec import Feature, FeatureSpec
-from trainer.features.tokens import count_tokens
+from trainer.features.tokens import count_tokens, text_length
 from trainer.shards.dataset import Dataset
 from trainer.shards.sample import sample_numbers, sample_texts
 
@@ -261,6 +261,6 @@ def _find_free_text(dataset: Dataset, columns: Iterable[Column]) -> set[str]:
     many = [c.name for c in columns if c.type is ColumnType.TEXT and not c.top_is_complete]
     return {
         name
-        for name, texts in sample_texts(dataset, many).items()
+        for name, texts in sample_texts(dataset, many, length=text_length(_TOKENS_OF_TEXT)).items()
         if texts and np.median(count_tokens(texts, most=_TOKENS_OF_TEXT)) >= _TOKENS_OF_TEXT
     }

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -191,6 +193,15 @@ def stream_records(
     """
     with _explained(types, names):
         yield from read_blocks(file, options, block_bytes)
+
+
+def count_text_bytes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    """Return how large the text of each record is, shape (B,)."""
+    sizes = np.zeros(len(batch), np.int64)
+    for column in batch.columns:
+        if pa.types.is_string(column.type):
+            sizes += pc.binary_length(column).to_numpy(zero_copy_only=False)
+    return sizes
 
 
 def missing_columns(found: Sequence[str], types: Types) -> ContractError:

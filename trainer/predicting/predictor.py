@@ -19,10 +19,10 @@ import pyarrow as pa
 from shared.dialect import PLAIN, Dialect
 from shared.errors import ConfigError, ContractError, SourceError
 from trainer.features.label import LabelSpec
-from trainer.features.read import column_types, parse_numbers
+from trainer.features.read import column_types, count_text_bytes, parse_numbers
 from trainer.features.spec import FeatureSpec
 from trainer.features.transform import make_encoder
-from trainer.predicting.stream import check_header, count_text_bytes, stream_pieces
+from trainer.predicting.stream import check_header, stream_pieces
 
 # Records that go through the model at a time. Always as many, the last ones filled up, since
 # TensorFlow traces anew for each other number.

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shared.dialect import PLAIN, Dialect, spell_delimiter
 from shared.errors import ContractError, SourceError, UnreadableError
@@ -20,6 +18,7 @@ from trainer.features.read import (
     CONVERT,
     Types,
     convert_options,
+    count_text_bytes,
     missing_columns,
     read_header,
     wrong_width,
@@ -70,15 +69,6 @@ def stream_pieces(
                 held, room, room_bytes = [], records, text_bytes
     if held:
         yield pa.concat_batches(held)
-
-
-def count_text_bytes(batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
-    """Return how large the text of each record is, shape (B,)."""
-    sizes = np.zeros(len(batch), np.int64)
-    for column in batch.columns:
-        if pa.types.is_string(column.type):
-            sizes += pc.binary_length(column).to_numpy(zero_copy_only=False)
-    return sizes
 
 
 def stream_records(

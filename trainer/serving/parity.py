@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ import pyarrow as pa
 
 from shared.errors import ModelError
 from trainer.features.encode import Encoder, Float32
+from trainer.features.read import count_text_bytes
 from trainer.features.spec import FeatureSpec, Number
 from trainer.serving.export import exported_names
 from trainer.serving.serve import serve, serve_elsewhere
-from trainer.shards.read import read_table
+from trainer.shards.read import reduce_shard
 from trainer.shards.shard import Shard
 
 # Of a feature, and of an output in standard deviations. Float32 has seven digits; sines and some
@@ -24,17 +27,40 @@ TOLERANCE = 1e-3
 # Most features of the records that are compared: 1000 records have up to 262 each. What a model
 # computes on the way stays in memory until its end, of a token some twenty numbers for each of its
 # characters.
-_MOST = 1 << 18
+_MOST_FEATURES = 1 << 18
+# And most bytes of their texts, were all as long as the longest: so NumPy holds them, as four bytes
+# for each character, and a model takes all of a text apart, whatever it uses.
+_MOST_TEXT_BYTES = 1 << 20
 
 
 def read_compared(shard: Shard, encoder: Encoder) -> pa.RecordBatch:
-    """Return the records of a shard that models are compared on: all, if they are not too wide.
+    """Return the records of a shard that models are compared on, in their order.
+
+    They are the first, if they are not too wide, but for those whose text is too long; or, where
+    that is so of all, the one of the shortest text.
 
     Raises:
         ContractError: as `trainer.shards.read.read_table`.
     """
-    table = read_table(shard, encoder.types)
-    return table.take(pa.array(range(min(len(table), max(1, _MOST // encoder.spec.width)))))
+    most = max(1, _MOST_FEATURES // encoder.spec.width)
+
+    def choose(parts: Iterator[pa.RecordBatch]) -> pa.RecordBatch:
+        chosen: list[pa.RecordBatch] = []
+        records = longest = 0
+        shortest, spare = math.inf, None
+        for part in parts:
+            sizes = count_text_bytes(part)
+            places = []
+            for place, size in enumerate(sizes.tolist() if records < most else ()):
+                if records < most and (records + 1) * max(longest, size) <= _MOST_TEXT_BYTES:
+                    places.append(place)
+                    records, longest = records + 1, max(longest, size)
+            chosen.append(part.take(pa.array(places, pa.int64())))
+            if len(part) and sizes.min() < shortest:
+                shortest, spare = sizes.min(), part.take(pa.array([sizes.argmin()]))
+        return pa.concat_batches(chosen if records or spare is None else [spare])
+
+    return reduce_shard(shard, encoder.types, choose, options=encoder.options)
 
 
 def raw_inputs(

@@ -70,7 +70,7 @@ def train(
         f"{len(spec.features)} columns, {spec.width} features; "
         f"{spec.label.task} ({spec.label.mapping}); {core.count_params():,} weights"
     )
-    progress, meter = start.progress, None
+    progress, wait_fraction, advice = start.progress, 0.0, ""
     if progress.is_done(config.patience):
         say(f"{config.out}: goes on with the saving of the model")
         checkpoint = Checkpoints(config.out / CHECKPOINTS_NAME).load(say)
@@ -79,7 +79,9 @@ def train(
         # A power loss may have taken the ends of the logs, which no checkpoint waits for.
         Journal(config.out, progress.rows).close()
     else:
-        progress, meter = _fit(saver, config, start, interrupts, say)
+        progress, wait_fraction, advice = _fit(saver, config, start, interrupts, say)
+        # The batches that are in memory, and the mapped caches: the saving takes as much.
+        gc.collect()
     if progress.best is None:
         raise ModelError(
             "training",
@@ -100,17 +102,21 @@ def train(
         best_epoch=progress.best + 1,
         metrics=progress.rows[progress.best].metrics,
         seconds=progress.seconds,
-        wait_fraction=meter.fraction if meter else 0.0,
-        advice=advise(meter, workers=config.workers, cache=config.cache) if meter else "",
-        peak_memory_bytes=progress.peak_memory_bytes,
+        wait_fraction=wait_fraction,
+        advice=advice,
+        peak_memory_bytes=max(progress.peak_memory_bytes, peak_memory_bytes()),
         versions=find_versions(),
     )
 
 
 def _fit(
     saver: Saver, config: FitConfig, start: Start, interrupts: Interrupts, say: Say
-) -> tuple[Progress, WaitMeter]:
-    """Train to the end, and give the model the weights of its best epoch."""
+) -> tuple[Progress, float, str]:
+    """Train to the end, and give the model the weights of its best epoch.
+
+    Returns:
+        How far it came, the share of the time that was waiting, and what to change about it.
+    """
     core, spec, dataset, progress = saver.core, saver.spec, saver.dataset, start.progress
     train, validate = _open_sides(spec, dataset, config, say)
     steps = (progress.until - progress.since) * len(train)
@@ -166,7 +172,8 @@ def _fit(
             raise
     for weight, value in zip(core.weights, recorder.best, strict=bool(recorder.best)):
         weight.assign(value)
-    return recorder.progress, meter
+    advice = advise(meter, workers=config.workers, cache=config.cache)
+    return recorder.progress, meter.fraction, advice
 
 
 def _goes_on_at(recorder: Recorder, train: CSVSequence) -> str:
