@@ -221,7 +221,7 @@ def _prepare(*, with_pandas: bool = False) -> None:
 
     Together these take a fifth of the CPU time off a split without a profile.
     """
-    from sharder.run.heap import keep_freed_memory
+    from shared.heap import keep_freed_memory
     from shared.nopandas import keep_pandas_out
 
     keep_freed_memory()

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ConfigError
-from trainer.shards.batches import BatchPlan, Part
+from trainer.shards.batches import BatchPlan, Part, default_batch
 
 
 def plan_of(
-    records: Sequence[int], batch_size: int | None, *, window: int = 1, seed: int | None = None
+    records: Sequence[int], batch_size: int, *, window: int = 1, seed: int | None = None
 ) -> BatchPlan:
     return BatchPlan(np.array(records, np.int64), batch_size=batch_size, window=window, seed=seed)
 
@@ -25,7 +25,7 @@ def batches_of(plan: BatchPlan) -> list[list[int]]:
 
 
 def test_without_a_seed_the_records_keep_their_order() -> None:
-    plan = plan_of([3, 3, 2], None, window=2)
+    plan = plan_of([3, 3, 2], 3, window=2)
     assert batches_of(plan) == [[0, 1, 2], [3, 4, 5], [6, 7]]
     assert [plan.shards(batch) for batch in range(3)] == [[0], [1], [2]]
 
@@ -71,7 +71,7 @@ def test_the_records_of_a_window_are_mixed_and_no_others(
 
 @given(
     records=st.lists(st.integers(1, 9), min_size=1, max_size=12),
-    batch_size=st.none() | st.integers(1, 40),
+    batch_size=st.integers(1, 40),
     window=st.integers(1, 14),
     seed=st.none() | st.integers(0, 9),
     first=st.integers(0, 20),
@@ -79,7 +79,7 @@ def test_the_records_of_a_window_are_mixed_and_no_others(
 )
 def test_the_shards_ahead_are_those_of_the_next_batches(
     records: list[int],
-    batch_size: int | None,
+    batch_size: int,
     window: int,
     seed: int | None,
     first: int,
@@ -116,3 +116,19 @@ def test_the_order_stays_the_same_from_version_to_version() -> None:
 def test_a_size_of_nothing_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}: expected 1 or more, found 0"):
         plan_of([1], 0 if name == "batch_size" else 1, window=0)
+
+
+@pytest.mark.parametrize(
+    ("shard_records", "record_bytes", "expected"),
+    [
+        (1000, 4 * 30, 1000),
+        (1000, 4 * 13_333, 1000),  # 10,000 numbers, a third of them with gaps
+        (100_000, 4 * 30, 21_024),
+        (1000, 4 * (32 + 32 * 8) * 2000, 29),  # 2,000 texts of 32 tokens
+        (1000, 1 << 30, 1),
+    ],
+)
+def test_a_batch_is_a_shard_unless_that_is_large(
+    shard_records: int, record_bytes: int, expected: int
+) -> None:
+    assert default_batch(shard_records, record_bytes) == expected

@@ -12,6 +12,7 @@ import pytest
 from feeding import numbers, write_numbered
 from patience import PATIENCE_S
 
+import trainer.sequence
 from shared.errors import ConfigError
 from shared.layout import Side, list_shards
 from trainer.feeding.feed import Feed
@@ -181,3 +182,14 @@ def test_a_copy_for_another_process_is_refused_in_plain_words(tmp_path: Path) ->
     sequence = CSVSequence(write_numbered(tmp_path / "log", 30), label="clear", workers=0)
     with pytest.raises(ConfigError, match="CSVSequence: found an attempt to copy or pickle it"):
         pickle.dumps(sequence)
+
+
+@pytest.mark.parametrize(("most_bytes", "workers"), [(64 << 20, 2), (1, 1)])
+def test_fewer_workers_hold_large_shards(
+    most_bytes: int, workers: int, numbered: Path, pair: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer.sequence, "_WORKERS_BYTES", most_bytes)
+    sequence = CSVSequence(numbered, spec=pair.spec, cache="off")
+    assert len(sequence[0][0]) == 10
+    assert len(sequence.feed.pids) == workers
+    sequence.close()

@@ -38,7 +38,7 @@ class FitConfig:
         label: name of the column to predict.
         out: directory of the run, to be made.
         epochs: passes over the training side, at most.
-        batch_size: records a batch; None makes each shard a batch.
+        batch_size: records a batch; None makes each shard a batch, unless it is very wide.
         workers: processes that read shards; 0 reads in this one.
         max_queue_size: batches that are read ahead, at most; see `CSVSequence`.
         worker_timeout: seconds after which a worker that still reads a shard is replaced.

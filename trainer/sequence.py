@@ -32,6 +32,8 @@ atexit.register(let_go_of_iterators)
 
 # Of the batches that Keras's queue holds. With 1000 records, eight have up to 2,000 features.
 _QUEUE_BYTES = 64 << 20
+# Of the shards that workers have read and hold until they are asked for.
+_WORKERS_BYTES = 64 << 20
 
 Arrays = tuple[Float32, Float32] | tuple[Float32, Float32, Float32]
 
@@ -100,8 +102,10 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
             label: name of the column to predict; the features are then derived from the profile.
             side: "train", "validate" or "test".
             spec: features and label, instead of `label`.
-            batch_size: records in a batch; None takes as many as a shard has.
-            workers: number of processes that read shards; 0 reads in this one.
+            batch_size: records in a batch; None takes as many as a shard has, or fewer if what the
+                default model makes of them would take more than 64 MiB.
+            workers: number of processes that read shards, or fewer if their arrays would take more
+                than 64 MiB; 0 reads in this one.
             max_queue_size: number of batches that are read ahead, or fewer if they would take more
                 than 64 MiB. No measured reason for the default, beyond that it keeps two workers
                 busy.
@@ -153,7 +157,13 @@ class CSVSequence(keras.utils.PyDataset):  # type: ignore[misc]
                 transform=transform,
             )
         self.spec = spec
-        self.feed = feed or Feed(spec, workers=workers, timeout_s=timeout_s)
+        if feed is None:
+            largest = max(shard.records for shard in opened.shards[side])
+            most = max(
+                1, _WORKERS_BYTES // (4 * max(largest, 1) * (spec.width + spec.label.outputs))
+            )
+            feed = Feed(spec, workers=min(workers, most), timeout_s=timeout_s)
+        self.feed = feed
         self.error: ShardfitError | None = None
         # Those are for the loss that is minimised; a metric of them would be a riddle.
         self._has_class_weights = side is Side.TRAIN and bool(spec.label.weights)

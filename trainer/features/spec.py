@@ -268,6 +268,11 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return len(self.names)
 
     @cached_property
+    def record_bytes(self) -> int:
+        """Size of a record in X and, in the default model, of the vectors of its categories."""
+        return 4 * (self.width + sum(c.width * c.embedding for c in self.categories))
+
+    @cached_property
     def numbers(self) -> slice:
         """The columns of X that are quantities: numbers, indicators, times."""
         indexes = sum(len(_index_names(f)) for f in self.categorical)

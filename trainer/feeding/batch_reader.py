@@ -12,7 +12,7 @@ from trainer.caching.keeper import Keeper
 from trainer.features.encode import Batch
 from trainer.feeding.feed import Feed
 from trainer.feeding.window import WindowReader
-from trainer.shards.batches import BatchPlan, default_window
+from trainer.shards.batches import BatchPlan, default_batch, default_window
 from trainer.shards.dataset import Dataset
 from trainer.shards.shard import Shard
 
@@ -44,7 +44,7 @@ class BatchReader:
             dataset: where the records are.
             feed: what reads its shards; it knows what X and Y are made of.
             side: of the dataset.
-            batch_size: records in a batch; None takes as many as a shard has.
+            batch_size: records in a batch; None takes the default.
             seed: of the order; None keeps the order of the records.
             window: number of shards whose records are mixed; None takes the default.
             cache: as `trainer.caching.keeper.Keeper` takes it, and so the next.
@@ -57,6 +57,8 @@ class BatchReader:
         if window is None:
             width = spec.width + spec.label.outputs
             window = default_window(4 * width * int(records.max()))
+        if batch_size is None:
+            batch_size = default_batch(int(records.max()), spec.record_bytes)
         self.plan = BatchPlan(records, batch_size=batch_size, window=window, seed=seed)
         self.records = int(records.sum())
         self._keeper = Keeper(

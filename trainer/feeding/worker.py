@@ -21,6 +21,7 @@ import msgspec
 import pyarrow as pa
 
 from shared.errors import ShardfitError
+from shared.heap import give_back_memory
 from shared.printable import printable
 from trainer.features.encode import Encoder
 from trainer.features.spec import FeatureSpec
@@ -40,6 +41,7 @@ class _TrainerGoneError(Exception):
 
 def main(spec_fd: int, answers_fd: int, trainer_pid: int) -> None:
     """Answer requests until there is no one to answer to."""
+    give_back_memory()
     # Parallelism is across workers.
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)

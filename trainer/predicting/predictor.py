@@ -2,8 +2,8 @@
 
     source ──> pieces of 1024 records ──> encoder ──> core model ──> tables of 65,536 rows
 
-Where a piece or a table ends depends on the records alone, so tables can be made again from the
-end of any of them on, bit by bit.
+Where a piece or a table ends depends on the records and the model alone, so tables can be made
+again from the end of any of them on, bit by bit.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from trainer.features.read import column_types, count_text_bytes, parse_numbers
 from trainer.features.spec import FeatureSpec
 from trainer.features.transform import make_encoder
 from trainer.predicting.stream import check_header, stream_pieces
+from trainer.shards.batches import default_batch
 
-# Records that go through the model at a time. Always as many, the last ones filled up, since
-# TensorFlow traces anew for each other number.
+# Records that go through the model at a time, or fewer of a wide table. Always as many, the last
+# ones filled up, since TensorFlow traces anew for each other number.
 _PIECE_RECORDS = 1024
 # A piece has fewer if their text is longer than that: a record can have megabytes.
 _PIECE_BYTES = 4 << 20
@@ -66,6 +67,7 @@ class Predictor:
         self._dialect = dialect
         self._label = spec.label
         self._encoder = make_encoder(spec)
+        self._records = default_batch(_PIECE_RECORDS, spec.record_bytes)
         self._keep = list(keep)
         types = column_types(spec, label=False)
         # A column is read once: what is kept as text and is a number for the model is parsed later.
@@ -98,7 +100,7 @@ class Predictor:
         for piece in stream_pieces(
             self._source,
             self._types,
-            records=_PIECE_RECORDS,
+            records=self._records,
             text_bytes=_PIECE_BYTES,
             skip=skip,
             dialect=self._dialect,
@@ -133,7 +135,7 @@ class Predictor:
 
     def _predict(self, x: npt.NDArray[np.float32]) -> list[pa.Array]:
         """Return the columns of predictions for X, shape (B, F)."""
-        padded = np.zeros((_PIECE_RECORDS, x.shape[1]), np.float32)
+        padded = np.zeros((self._records, x.shape[1]), np.float32)
         padded[: len(x)] = x
         output = np.asarray(self.model.predict_on_batch(padded))[: len(x)]
         label = self._label

@@ -24,6 +24,21 @@ Drawn = TypeVar("Drawn")
 _WINDOW = 64
 _WINDOW_BYTES = 64 << 20
 
+# Of a batch, its embeddings, and what the hidden layers of the default model make of it. A step
+# holds several times as much.
+_BATCH_BYTES = 64 << 20
+_HIDDEN_BYTES = 4 * 3 * 256
+
+
+def default_batch(shard_records: int, record_bytes: int) -> int:
+    """Return how many records to make a batch of: a shard, or fewer if they take over 64 MiB.
+
+    Args:
+        shard_records: number of records in a shard.
+        record_bytes: what a record takes before the hidden layers; see `FeatureSpec.record_bytes`.
+    """
+    return max(1, min(shard_records, _BATCH_BYTES // (record_bytes + _HIDDEN_BYTES)))
+
 
 def default_window(shard_bytes: int) -> int:
     """Return how many shards to mix, if the arrays of each take so many bytes."""
@@ -46,21 +61,20 @@ class BatchPlan:
     """
 
     def __init__(
-        self, shard_records: Int64, *, batch_size: int | None, window: int, seed: int | None
+        self, shard_records: Int64, *, batch_size: int, window: int, seed: int | None
     ) -> None:
         """Prepare the plan, and begin epoch 0.
 
         Args:
             shard_records: number of records in each shard, shape (S,), S shards.
-            batch_size: number of records in every batch but the last; None takes as many as the
-                largest shard has.
+            batch_size: number of records in every batch but the last.
             window: number of shards that are mixed.
             seed: of the order; None keeps the order of the records.
 
         Raises:
             ConfigError: a size that is not positive.
         """
-        if batch_size is not None and batch_size < 1:
+        if batch_size < 1:
             raise ConfigError("batch_size", expected="1 or more", found=str(batch_size))
         if window < 1:
             raise ConfigError("shuffle_window", expected="1 or more", found=str(window))
@@ -69,7 +83,7 @@ class BatchPlan:
         self._total = int(shard_records.sum())
         # In a window of all records, eight bytes for each would be a lot.
         self._row_type = np.uint32 if self._total < 1 << 32 else np.int64
-        self.batch_size = batch_size or int(shard_records.max(initial=1))
+        self.batch_size = batch_size
         # Without an order to draw, a wider window would only keep more shards in memory.
         self._window = 1 if seed is None else window
         self._seed = seed

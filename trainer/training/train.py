@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 
 from shared.errors import ConfigError, ModelError
+from shared.heap import give_back_all
 from shared.layout import Side
 from shared.memory import peak_memory_bytes
 from trainer.config import FitConfig
@@ -81,7 +82,7 @@ def train(
     else:
         progress, wait_fraction, advice = _fit(saver, config, start, interrupts, say)
         # The batches that are in memory, and the mapped caches: the saving takes as much.
-        gc.collect()
+        _let_go()
     if progress.best is None:
         raise ModelError(
             "training",
@@ -128,8 +129,8 @@ def _fit(
         # Now, too: that a model of one's own cannot be saved must not be found out after hours.
         # Nothing is refused any more, so what it replaces may go.
         saver.save(discard=discard_run)
-        # The models that were made for it are full of cycles, and training may be long.
-        gc.collect()
+        # The models that were made for it; training takes as much, and may be long.
+        _let_go()
         if spec.transform is None:
             save_features(spec, dataset.columns, config.out / FEATURES_NAME)
     journal = Journal(config.out, progress.rows)
@@ -174,6 +175,12 @@ def _fit(
         weight.assign(value)
     advice = advise(meter, workers=config.workers, cache=config.cache)
     return recorder.progress, meter.fraction, advice
+
+
+def _let_go() -> None:
+    """Free what is only in cycles, of which Keras's models are full."""
+    gc.collect()
+    give_back_all()
 
 
 def _goes_on_at(recorder: Recorder, train: CSVSequence) -> str:
