@@ -40,9 +40,14 @@ def _raise_again(
     if not isinstance(found.exc_value, KeyboardInterrupt):
         hook(found)
         return
-    again = threading.Timer(_MOMENT_S, os.kill, (os.getpid(), signal.SIGINT))
-    again.daemon = True
-    again.start()
+    in_a_moment(os.kill, os.getpid(), signal.SIGINT)
+
+
+def in_a_moment(do: Callable[..., object], *arguments: object) -> None:
+    """Do something in another thread, once a finaliser that runs now is over."""
+    waiting = threading.Timer(_MOMENT_S, do, arguments)
+    waiting.daemon = True
+    waiting.start()
 
 
 def end(message: str, status: int) -> NoReturn:

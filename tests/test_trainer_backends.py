@@ -42,6 +42,25 @@ print(*model.predict_on_batch({"power": power, "class": class_})[:, 0])
 FIT = ("fit", "log", "--label", "clear", "--out", "run", "--workers", "0")
 
 
+@pytest.mark.parametrize("setting", ["environment", "file"])
+def test_a_backend_that_does_not_train_is_told(setting: str, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "log", ("a", "clear"), [(str(n % 9), str(n % 2)) for n in range(20)])
+    (tmp_path / "keras.json").write_text('{"backend": "pytorch"}')
+    told = {"environment": {"KERAS_BACKEND": "pytorch"}, "file": {"KERAS_HOME": str(tmp_path)}}
+    others = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [TRAINER, *FIT],
+        cwd=tmp_path,
+        env=others | told[setting],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    message = "error: KERAS_BACKEND: expected one of tensorflow, jax, torch, found pytorch"
+    assert message in done.stderr
+
+
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_backend_trains_and_its_run_takes_raw_columns(backend: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(backend) is None:
@@ -79,6 +98,10 @@ def test_a_backend_trains_and_its_run_takes_raw_columns(backend: str, tmp_path: 
     assert len(predicted) == 50
     assert [float(number) for number in done.stdout.split()] == pytest.approx(predicted, abs=1e-5)
 
+    if backend == "torch":
+        for option, value in (("--jit-compile", "on"), ("--steps-per-execution", "4")):
+            done = run(TRAINER, *FIT[:-4], "--out", "other", option, value)
+            assert f"error: {option}: expected" in done.stderr
     done = run(TRAINER, "export", "run", "--format", "saved_model")
     assert f"KERAS_BACKEND: expected tensorflow, which writes saved_model, found {backend}" in (
         done.stderr

@@ -58,9 +58,10 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
             say(line)
         start = find_start(config, origin_of(config, dataset, spec), say)
         # Not before now: a name that was mistyped is told at once, not after seconds of imports.
-        import_keras()
-        from trainer.training.backend import prepared_backend
-        from trainer.training.train import train
+        with interrupts.loading():
+            import_keras(interrupts.closing)
+            from trainer.training.backend import prepared_backend
+            from trainer.training.train import train
 
         with prepared_backend(config, say):
             done = train(spec, dataset, config, start, interrupts, say)

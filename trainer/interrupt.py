@@ -6,6 +6,10 @@ then. And where TensorFlow traces a step, its C++ calls Python, and an exception
 expect becomes a `SystemError`, or may end the process. So a signal that comes during a step is
 noted, and raised at its end.
 
+So it is while libraries are loaded, whose C++ may crash when Python raises anything. And what is
+raised in a finaliser, or in what a library has Python call when it collects garbage, Python prints
+and forgets: then the signal is sent again.
+
 A model of hundreds of layers is traced for half a minute, however. That is always behind a
 checkpoint, so nothing is lost if the process ends there, from another thread.
 """
@@ -13,6 +17,7 @@ checkpoint, so nothing is lost if the process ends there, from another thread.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -20,7 +25,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from shared.errors import ShardfitError
-from shared.start import end
+from shared.start import end, in_a_moment
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -57,6 +62,8 @@ class Interrupts:
         self._pending = 0
         self._held = False
         self._is_raised = False
+        # Whether what was raised is forgotten, and not yet made good.
+        self._is_lost = False
         self._closers: list[Callable[[], object]] = []
         # Who has it says whether a step is under way.
         self._lock = threading.RLock()
@@ -95,6 +102,21 @@ class Interrupts:
             close()
 
     @contextlib.contextmanager
+    def loading(self) -> Iterator[None]:
+        """Load libraries, as if that were a step; nothing is lost if the process ends within it.
+
+        Raises:
+            Interrupted: a signal came.
+        """
+        before, self.ended_here = self.ended_here, lambda: "interrupted"
+        self.hold()
+        try:
+            yield
+        finally:
+            self.ended_here = before
+            self.release()
+
+    @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
         """Make the interruption again of which TensorFlow has made another error.
 
@@ -124,6 +146,7 @@ class Interrupts:
             Interrupted: it did.
         """
         if self._pending:
+            self._is_lost = False
             raise Interrupted(self._pending)
 
     def hold(self) -> None:
@@ -147,7 +170,8 @@ class Interrupts:
 
     def _catch(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # Who presses Ctrl-C again does not want to wait.
-        again, self._pending = self._pending, number
+        again = self._pending and not self._is_lost
+        self._pending, self._is_lost = number, False
         if again or not self._held:
             self._is_raised = True
             raise Interrupted(number)
@@ -171,6 +195,13 @@ class Interrupts:
     def _let_pass(
         self, found: sys.UnraisableHookArgs, hook: Callable[[sys.UnraisableHookArgs], object]
     ) -> None:
-        # Raised where Python can only print it, in a finaliser: then the next check raises it.
         if not isinstance(found.exc_value, Interrupted):
             hook(found)
+            return
+        self._is_lost = True
+        in_a_moment(self._send_again, found.exc_value.signal)
+
+    def _send_again(self, number: int) -> None:
+        # Unless a check has raised it by now.
+        if self._is_lost:
+            os.kill(os.getpid(), number)

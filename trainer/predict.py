@@ -46,8 +46,9 @@ def run(config: PredictConfig, *, say: Callable[[str], None] = say_on_stderr) ->
         if config.out is not None:
             check_free(config.out, overwrite=config.overwrite)
         # Not before now: a mistake is told at once, not after seconds of imports.
-        import_keras()
-        from trainer.serving.restore import load_core
+        with interrupts.loading():
+            import_keras(interrupts.closing)
+            from trainer.serving.restore import load_core
 
         predictor.model = load_core(config.run, finished, config.model)
         if config.out is None:

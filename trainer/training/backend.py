@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from shared.errors import ConfigError
 from trainer.config import FitConfig
 
 # It has the range of float32, so that losses need not be scaled; GPUs have it since 2020. On a
@@ -24,7 +25,15 @@ def prepared_backend(config: FitConfig, say: Callable[[str], None]) -> Iterator[
     Args:
         config: the options.
         say: takes a line on what an option costs here.
+
+    Raises:
+        ConfigError: XLA is asked for, and the backend has none.
     """
+    # Keras would hand the step to `torch.compile`, which compiled it anew for minutes.
+    if keras.backend.backend() == "torch" and config.jit_compile == "on":
+        raise ConfigError(
+            "--jit-compile", expected="auto or off, since torch has no XLA", found="on"
+        )
     keras.utils.set_random_seed(config.seed)
     # Keras has no XLA where operations are to be deterministic, since not all of TensorFlow's are.
     if keras.backend.backend() == "tensorflow" and config.jit_compile != "on":
