@@ -17,7 +17,7 @@ from shared.layout import Side
 from shared.profile import Profile
 from shared.values import read_text
 from trainer.derive import parameters
-from trainer.derive.notes import describe_left_out, describe_width
+from trainer.derive.notes import describe_left_out, describe_size
 from trainer.derive.parameters import MAX_WEIGHTS, share_weights
 from trainer.derive.rules import derive_features
 from trainer.features.spec import (
@@ -96,14 +96,29 @@ def test_what_is_left_out_is_said_with_its_reason() -> None:
     ]
 
 
-def test_a_table_that_may_not_fit_into_the_memory_that_is_promised_is_told() -> None:
-    spec = derive()
+@pytest.mark.parametrize(
+    ("columns", "records", "megabytes", "told"),
+    [
+        (5000, 1000, 44, ""),
+        (500, 10_000, 36, ""),
+        (30, 100_000, 21, ""),
+        (4000, 10_000, 350, "4,000 columns, 10,000 records a shard: this may take 1.8 GiB of "
+                            "memory; less with shards of fewer records (sharder split "
+                            "--rows-per-shard 1000)"),
+        (20_000, 1000, 170, "20,000 columns, 1,000 records a shard: this may take 2.0 GiB of "
+                            "memory; less with fewer columns (--drop)\n"
+                            "20,000 columns: it takes minutes to save the model, twice"),
+    ],
+)  # fmt: skip
+def test_a_table_that_may_not_fit_into_the_memory_that_is_promised_is_told(
+    columns: int, records: int, megabytes: int, told: str
+) -> None:
     number = Standard(column="", mean=0.0, std=1.0, fill=0.0, indicator=False)
-    numbers = [msgspec.structs.replace(number, column=f"n{place}") for place in range(4001)]
+    numbers = [msgspec.structs.replace(number, column=f"n{place}") for place in range(columns)]
+    spec = msgspec.structs.replace(derive(), features=tuple(numbers))
+    shards = [Shard(f"{place}.csv", records, megabytes * 10**6) for place in range(20)]
 
-    (line,) = describe_width(msgspec.structs.replace(spec, features=tuple(numbers)))
-    assert line.startswith("4,001 columns: this may take more than 1.5 GiB of memory, ")
-    assert describe_width(msgspec.structs.replace(spec, features=tuple(numbers[1:]))) == []
+    assert "\n".join(describe_size(spec, shards)) == told
 
 
 def test_what_looks_like_an_identifier_is_kept_if_told_so() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from shared.layout import Side
 from shared.lock import hold
 from trainer.config import FitConfig
-from trainer.derive.notes import describe_left_out, describe_width
+from trainer.derive.notes import describe_left_out, describe_size
 from trainer.derive.rules import derive_features
 from trainer.interrupt import Interrupts
 from trainer.quiet import import_keras
@@ -54,7 +55,9 @@ def run(config: FitConfig, *, say: Callable[[str], None] = say_on_stderr) -> Run
             weight_column=config.weight_column,
             transform=config.transform,
         )
-        for line in (*describe_left_out(spec.left_out), *describe_width(spec)):
+        for line in describe_left_out(spec.left_out):
+            say(line)
+        for line in describe_size(spec, dataset.shards[Side.TRAIN]):
             say(line)
         start = find_start(config, origin_of(config, dataset, spec), say)
         # Not before now: a name that was mistyped is told at once, not after seconds of imports.

@@ -47,7 +47,7 @@ CONTENTS_NAME = "cache.json"
 # Mapped pages count as memory of the process, although the system may take them back at any time.
 # So the mapping is emptied when it has grown to this, of each side. That costs a fault, 2 µs, for
 # each block that is used again; a block is what Linux maps where one record is touched.
-_MAPPED_BYTES = 256 << 20
+_MAPPED_BYTES = 128 << 20
 _BLOCK_BYTES = 64 << 10
 
 

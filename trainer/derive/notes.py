@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from trainer.features.spec import FeatureSpec
+from collections.abc import Sequence
 
-# With shards of 1000 records, training on 5,000 numbers took 1.5 GiB.
-_MANY_COLUMNS = 4000
+import msgspec
+
+from trainer.derive.forecast import forecast_memory
+from trainer.features.spec import FeatureSpec
+from trainer.shards.shard import Shard
+
+# What is promised, in MiB.
+_MOST = 1536
+# To build, save and load the model of 5,000 takes half a minute, of twice as many four times that.
+_MANY_COLUMNS = 5000
 
 
 def describe_left_out(left_out: dict[str, str]) -> list[str]:
@@ -13,12 +21,34 @@ def describe_left_out(left_out: dict[str, str]) -> list[str]:
     return [f"{name or '(no name)'}: left out, {reason}" for name, reason in left_out.items()]
 
 
-def describe_width(spec: FeatureSpec) -> list[str]:
-    """Return a line on what so many columns take, if 1.5 GiB of memory may not do for them."""
-    if len(spec.features) <= _MANY_COLUMNS or spec.transform is not None:
+def describe_size(spec: FeatureSpec, shards: Sequence[Shard]) -> list[str]:
+    """Return a line on what training takes, if it is more than 1.5 GiB of memory, or minutes more.
+
+    Args:
+        spec: what X and Y are made of.
+        shards: those of the training side.
+    """
+    if spec.transform is not None:
         return []
-    return [
-        f"{len(spec.features):,} columns: this may take more than 1.5 GiB of memory, and minutes "
-        "to save the model; less with fewer columns (--drop), or with shards of fewer records "
-        "(sharder split --rows-per-shard 200)"
-    ]
+    told = []
+    columns = f"{len(spec.features):,} columns"
+    records = max(shard.records for shard in shards)
+    if (needed := forecast_memory(spec, shards)) > _MOST:
+        fewer = max(1, records // 10)
+        remedy = "fewer columns (--drop)"
+        if forecast_memory(spec, [_cut(shard, fewer) for shard in shards]) <= _MOST:
+            remedy = f"shards of fewer records (sharder split --rows-per-shard {fewer})"
+        told.append(
+            f"{columns}, {records:,} records a shard: this may take {needed / 1024:.1f} GiB of "
+            f"memory; less with {remedy}"
+        )
+    if len(spec.features) > _MANY_COLUMNS:
+        told.append(f"{columns}: it takes minutes to save the model, twice")
+    return told
+
+
+def _cut(shard: Shard, records: int) -> Shard:
+    """Return a shard of fewer records, as far as its size goes."""
+    share = min(1.0, records / max(shard.records, 1))
+    size = None if shard.bytes is None else int(shard.bytes * share)
+    return msgspec.structs.replace(shard, records=min(records, shard.records), bytes=size)

@@ -27,7 +27,7 @@ _WINDOW_BYTES = 64 << 20
 # Of a batch, its embeddings, and what the hidden layers of the default model make of it. A step
 # holds several times as much.
 _BATCH_BYTES = 64 << 20
-_HIDDEN_BYTES = 4 * 3 * 256
+HIDDEN_BYTES = 4 * 3 * 256
 
 
 def default_batch(shard_records: int, record_bytes: int) -> int:
@@ -37,7 +37,7 @@ def default_batch(shard_records: int, record_bytes: int) -> int:
         shard_records: number of records in a shard.
         record_bytes: what a record takes before the hidden layers; see `FeatureSpec.record_bytes`.
     """
-    return max(1, min(shard_records, _BATCH_BYTES // (record_bytes + _HIDDEN_BYTES)))
+    return max(1, min(shard_records, _BATCH_BYTES // (record_bytes + HIDDEN_BYTES)))
 
 
 def default_window(shard_bytes: int) -> int:

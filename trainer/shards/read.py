@@ -26,7 +26,7 @@ Reduced = TypeVar("Reduced")
 # one block, which saves Arrow to look for the last record in it, and us to join the parts. Smaller
 # blocks cost time where there are thousands of columns, since each call costs; the larger ones are
 # for records that are longer than the first. Figures in docs/decisions.md.
-BLOCK_BYTES = (4 << 20, 64 << 20)
+BLOCK_BYTES = (4 << 20, 16 << 20)
 
 
 def read_shard(shard: Shard, encoder: Encoder) -> Batch:
