@@ -54,14 +54,6 @@ def test_a_signal_that_a_check_has_raised_is_not_sent_again() -> None:
         time.sleep(0.2)
 
 
-def test_libraries_are_loaded_to_the_end_before_a_signal_is_raised() -> None:
-    interrupts, loaded = Interrupts(), []
-    with pytest.raises(Interrupted), interrupts.caught(), interrupts.loading():
-        os.kill(os.getpid(), signal.SIGINT)
-        loaded.append("all")
-    assert loaded == ["all"]
-
-
 def test_ctrl_c_while_keras_is_loaded_leaves_nothing(tmp_path: Path) -> None:
     write_dataset(tmp_path / "log", ("a", "clear"), [(str(n % 9), str(n % 2)) for n in range(20)])
     (tmp_path / "trap").mkdir()

@@ -31,6 +31,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # After that a step takes too long. The end then takes another half.
 _PATIENCE_S = 1.0
+# And the loading of libraries, of which nothing has to be kept: theirs may stop all threads for a
+# second or two.
+_LOADING_PATIENCE_S = 0.2
 
 
 class Interrupted(KeyboardInterrupt):
@@ -62,6 +65,7 @@ class Interrupts:
         self._pending = 0
         self._held = False
         self._is_raised = False
+        self._patience_s = _PATIENCE_S
         # Whether what was raised is forgotten, and not yet made good.
         self._is_lost = False
         self._closers: list[Callable[[], object]] = []
@@ -109,11 +113,13 @@ class Interrupts:
             Interrupted: a signal came.
         """
         before, self.ended_here = self.ended_here, lambda: "interrupted"
+        self._patience_s = _LOADING_PATIENCE_S
         self.hold()
         try:
             yield
         finally:
             self.ended_here = before
+            self._patience_s = _PATIENCE_S
             self.release()
 
     @contextlib.contextmanager
@@ -175,7 +181,7 @@ class Interrupts:
         if again or not self._held:
             self._is_raised = True
             raise Interrupted(number)
-        waiting = threading.Timer(_PATIENCE_S, self._end_here, [number])
+        waiting = threading.Timer(self._patience_s, self._end_here, [number])
         waiting.daemon = True
         waiting.start()
 
