@@ -16,6 +16,8 @@ _MIB = 1 << 20
 _TRAINER, _WORKER = 740, 90
 # What a column takes while the model is saved, and what of it stays. Keras has objects for each.
 _COLUMN, _COLUMN_LEFT = 0.06, 0.02
+# Of larger arrays, two workers are one (`trainer.sequence`).
+_ARRAYS_OF_TWO = 32
 # A weight, its gradient, the optimiser's two numbers, and the copies that are kept or written.
 _WEIGHT_BYTES = 30
 # Units of the first layer of the default model.
@@ -24,13 +26,12 @@ _UNITS = 256
 _READ_AHEAD, _PARSER = 128, 20
 
 
-def forecast_memory(spec: FeatureSpec, shards: Sequence[Shard], workers: int = 2) -> float:
+def forecast_memory(spec: FeatureSpec, shards: Sequence[Shard]) -> float:
     """Return how many MiB a training takes with the defaults, all processes together.
 
     Args:
         spec: what X and Y are made of.
         shards: those of the training side.
-        workers: processes that read them.
     """
     records = max(shard.records for shard in shards)
     row = 4 * (spec.width + spec.label.outputs)
@@ -42,6 +43,6 @@ def forecast_memory(spec: FeatureSpec, shards: Sequence[Shard], workers: int = 2
     trainer = _TRAINER + weights * _WEIGHT_BYTES / _MIB
     text = max(shard.bytes or 0 for shard in shards) / _MIB
     worker = _WORKER + _PARSER + min(text, _READ_AHEAD) + 1.5 * arrays
-    reading = windows + 3.5 * batch + min(workers, max(1, int(64 // max(arrays, 1)))) * worker
+    reading = windows + 3.5 * batch + (1 if arrays > _ARRAYS_OF_TWO else 2) * worker
     columns = len(spec.features)
     return float(trainer + max(columns * _COLUMN, columns * _COLUMN_LEFT + reading))
