@@ -19,7 +19,7 @@ import difflib
 import errno
 from collections.abc import Iterable
 
-from shared.printable import printable
+from shared.printable import list_names, printable
 
 
 class ShardfitError(Exception):
@@ -87,7 +87,7 @@ def no_such_column(where: str, name: str, columns: Iterable[str]) -> ConfigError
     close = difflib.get_close_matches(name, names, n=1)
     return ConfigError(
         where,
-        expected=f"one of the columns {', '.join(names)}",
+        expected=f"one of the columns {list_names(names)}",
         found="no such column",
         hint=f"is {close[0]!r} meant?" if close else "",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # Control characters but tab and newline, halves of surrogate pairs, which no terminal can show, and
 # what turns the direction of the text around it.
@@ -11,6 +12,7 @@ _COMMANDS = re.compile(
 )
 
 _SHOWN_CHARACTERS = 80
+_SHOWN_NAMES = 100
 
 
 def printable(text: str) -> str:
@@ -22,3 +24,9 @@ def shorten(value: object) -> str:
     """Return a value as Python spells it, cut where it is longer than a message may be."""
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return names with commas between them; the first of them, if there are very many."""
+    shown = ", ".join(names[:_SHOWN_NAMES])
+    return shown if len(names) <= _SHOWN_NAMES else f"{shown}, … ({len(names):,} in all)"

@@ -84,6 +84,10 @@ def test_a_rule_that_cannot_be_is_refused(tmp_path: Path) -> None:
     write_log(tmp_path)
     message = failure("split", "drop.csv", "--out", ".", "--group-by", "team", cwd=tmp_path)
     assert "--group-by team: expected one of the columns id, player, found no such" in message
+    names = [f"c{number}" for number in range(5000)]
+    (tmp_path / "wide.csv").write_text(f"{','.join(names)}\n{','.join(names)}\n")
+    message = failure("split", "wide.csv", "--out", ".", "--group-by", "c5001", cwd=tmp_path)
+    assert "c98, c99, … (5,000 in all), found no such column; is 'c501' meant" in message
     options = ("--validate-fraction", 0.6, "--test-fraction", 0.5)
     done = sharder("split", "drop.csv", "--out", ".", *options, cwd=tmp_path, status=2)
     assert "--test-fraction: expected 0 to 0.39, found 0.5" in done.stderr

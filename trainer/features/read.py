@@ -17,7 +17,7 @@ import pyarrow.csv
 
 from shared.dialect import PLAIN, Dialect
 from shared.errors import ContractError
-from shared.printable import shorten
+from shared.printable import list_names, shorten
 from shared.reading import open_plain
 from shared.schema import MAX_COLUMNS, ColumnType
 from shared.values import MISSING_FIELDS
@@ -209,8 +209,8 @@ def missing_columns(found: Sequence[str], types: Types) -> ContractError:
     missing = [repr(name) for name in types if name not in found]
     return ContractError(
         "header",
-        expected=f"the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-        found=f"only {', '.join(map(repr, found))}",
+        expected=f"the column{'s' if len(missing) > 1 else ''} {list_names(missing)}",
+        found=f"only {list_names(list(map(repr, found)))}",
     )
 
 
