@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shared.dialect import PLAIN, Dialect
+from shared.dialect import PLAIN, Dialect, check_dialect
+from shared.errors import ConfigError
 from shared.layout import Side, state_name
 from shared.schema import Column, Count
 
@@ -214,6 +215,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.records} records, but {kept} in shards and {self.rejected} rejected"
                 + dropped
             )
+        for source in (source for drop in self.drops for source in drop.sources):
+            try:
+                check_dialect(source.dialect)
+            except ConfigError as error:
+                return f"of source {source.path!r}, {error}"
         for column in self.columns or ():
             if fault := column.fault(kept):
                 return f"of column {column.name!r}, {fault}"

@@ -90,6 +90,7 @@ def test_many_damages_are_counted_and_the_first_told(home: Path) -> None:
         (b'"xxh3_128": "', b'"checksum": "', "expected a checksum in its second line, found none"),
         (b'"rejected": 1', b'"rejected": 2', "found 121 records, but 120 in shards and 2 rejected"),
         (b"reasons.csv", b"../asons.csv", "found rejected records outside of their directory"),
+        (b'"delimiter": ","', b'"delimiter": ",,"', "--delimiter: expected one ASCII character"),
         (b"records", b"re\xffords", "expected a manifest, found"),
     ],
 )
