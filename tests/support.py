@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import xxhash
 
 from shared.block_profile import profile_block
+from shared.dialect import Dialect
 from shared.layout import Side, shard_dir, shard_name
 from shared.manifest import Drop, Manifest, Shards, Source, Split
 from shared.manifest_file import save_manifest
@@ -26,6 +27,20 @@ def csv_bytes(header: Sequence[str], records: Records) -> bytes:
     writer.writerow(header)
     writer.writerows(records)
     return text.getvalue().encode()
+
+
+def spell(records: Iterable[Sequence[str]], dialect: Dialect) -> str:
+    """Return records in a dialect, as Python writes it."""
+    text = io.StringIO()
+    csv.writer(
+        text,
+        delimiter=dialect.delimiter,
+        quotechar=dialect.quote,
+        escapechar=dialect.escape,
+        doublequote=dialect.escape is None,
+        quoting=csv.QUOTE_NONE if dialect.quote is None else csv.QUOTE_MINIMAL,
+    ).writerows(records)
+    return text.getvalue()
 
 
 def write_shards(

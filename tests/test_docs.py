@@ -15,6 +15,9 @@ import click
 import pytest
 from programs import COMMANDS, PROGRAMS, options_of
 from splitting import shell
+from support import spell
+
+from shared.dialect import Dialect
 
 ROOT = Path(__file__).parents[1]
 RECORDS = 3000
@@ -50,10 +53,9 @@ def drops(tmp_path: Path) -> Path:
         check=True,
         capture_output=True,
     )
-    with log.open(newline="") as read, (tmp_path / "new_quests.txt").open("w", newline="") as file:
-        csv.writer(
-            file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, escapechar="\\"
-        ).writerows(csv.reader(read))
+    dump = Dialect("\t", None, "\\")
+    with log.open(newline="") as read:
+        (tmp_path / "new_quests.txt").write_text(spell(csv.reader(read), dump), newline="")
     (tmp_path / "quest_log.csv.gz").write_bytes(gzip.compress(log.read_bytes()))
     rows = [
         ["id", "name"],
@@ -68,10 +70,8 @@ def drops(tmp_path: Path) -> Path:
         file.write("one field\n")
     with (tmp_path / "semicolons.csv").open("w", newline="") as file:
         csv.writer(file, delimiter=";", quotechar="'").writerows(rows)
-    with (tmp_path / "dump.txt").open("w", newline="") as file:
-        csv.writer(
-            file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, escapechar="\\"
-        ).writerows([*rows, ["301", "a\ttab"]])
+    text = spell([*rows, ["301", "a\ttab"]], dump)
+    (tmp_path / "dump.txt").write_text(text, newline="")
     with (tmp_path / "numbers.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows[1:])
     for name, function in (("my_models", "wide"), ("my_features", "prepare")):

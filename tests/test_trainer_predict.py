@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from killing import trapped_behind
-from support import csv_bytes, write_dataset
+from support import csv_bytes, spell, write_dataset
 from training import TRAINER
 
 import trainer.predicting.predictor
+from shared.dialect import Dialect
 from shared.errors import ConfigError, ShardfitError, SourceError, TargetError
 from trainer.config import FitConfig, PredictConfig
 from trainer.fit import run as run_fit
@@ -170,10 +171,8 @@ def test_a_source_that_changes_while_it_is_read_is_refused(home: Path) -> None:
 
 def test_a_source_in_another_dialect_gives_the_same_bytes(home: Path) -> None:
     records = records_of(5000, seed=1)
-    with (home / "other.txt").open("w", newline="") as file:
-        csv.writer(
-            file, delimiter=";", quotechar="'", escapechar="\\", doublequote=False
-        ).writerows([HEADER, *records])
+    text = spell([HEADER, *records], Dialect(";", "'", "\\"))
+    (home / "other.txt").write_text(text, newline="")
     dialect = {"delimiter": ";", "quote_char": "'", "escape_char": "\\"}
     predict(home, "plain.csv", keep=KEEP)
     cut_off(home, "dialect.csv", "other.txt", keep=KEEP, delimiter=";", quote_char="'")

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import spell
 
 import trainer.predicting.stream
 from shared.dialect import PLAIN, Dialect
@@ -76,15 +77,7 @@ def test_records_are_those_of_python_in_any_dialect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "source.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(
-            file,
-            delimiter=dialect.delimiter,
-            quotechar=dialect.quote,
-            escapechar=dialect.escape,
-            doublequote=dialect.escape is None,
-            quoting=csv.QUOTE_NONE if dialect.quote is None else csv.QUOTE_MINIMAL,
-        ).writerows([("a", "b"), *records])
+    path.write_text(spell([("a", "b"), *records], dialect), newline="", encoding="utf-8")
     monkeypatch.setattr(trainer.predicting.stream, "BLOCK_BYTES", (block, 1 << 20))
     assert read(path, dialect=dialect) == records
 
